@@ -1,0 +1,1 @@
+"""How do users read a store?"""

@@ -1,0 +1,179 @@
+"""The store's manifest of one dataset version, its pointer, and the names of stored files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
+
+CONTRACT = "1"
+CATALOG = "catalog.parquet"
+KINDS = (
+    "matrix",
+    "samples",
+    "events",
+    "recordings",
+    "channels",
+    "split",
+    "dataset",
+    "validation",
+    "report",
+    "readme",
+)
+
+
+def stored_path(dataset: str, kind: str, name: str, sha256: str) -> str:
+    """Return the path of an immutable file inside the store.
+
+    Parameters
+    ----------
+    dataset : str
+        Dataset id.
+    kind : str
+        One of `KINDS`.
+    name : str
+        File name with its extension, e.g. ``sub-01_task-rest_eeg.parquet``.
+    sha256 : str
+        Of the file's content, 64 hexadecimal digits.
+
+    Returns
+    -------
+    str
+        ``datasets/{dataset}/files/{kind}/{stem}-{sha16}.{ext}``.
+    """
+    stem, dot, extension = name.rpartition(".")
+    if not dot:
+        stem, extension = name, ""
+    return f"datasets/{dataset}/files/{kind}/{stem}-{sha256[:16]}{dot}{extension}"
+
+
+def pointer_path(dataset: str) -> str:
+    """Return the path of ``latest.json`` inside the store."""
+    return f"datasets/{dataset}/latest.json"
+
+
+def manifest_path(dataset: str, version: str) -> str:
+    """Return the path of a version's manifest inside the store."""
+    return f"datasets/{dataset}/versions/{version}.json"
+
+
+def build_manifest(
+    dataset: str, snapshot: str, entries: Sequence[dict[str, Any]], summary: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the manifest of one version.
+
+    Parameters
+    ----------
+    dataset, snapshot : str
+        Dataset id, and the version that the archive gave it.
+    entries : sequence of dict
+        One per file: ``kind``, ``name``, ``path`` (in the store), ``size`` (bytes),
+        ``sha256``, and for matrices ``recording``, ``layout`` and ``shape``.
+    summary : dict
+        What the catalogue shows of this version (see `catalog_row`), and ``layouts``.
+    """
+    ordered = sorted(entries, key=lambda entry: (KINDS.index(entry["kind"]), entry["name"]))
+    return {
+        "contract": CONTRACT,
+        "dataset": dataset,
+        "snapshot": snapshot,
+        **summary,
+        "files": ordered,
+    }
+
+
+def version_of(snapshot: str, manifest: bytes) -> str:
+    """Return ``{snapshot}-{first 12 hex of the sha256 of the manifest}``.
+
+    Characters of the snapshot that cannot stand in a file name become ``-``.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._+]+", "-", snapshot).strip("-.") or "unversioned"
+    return f"{safe}-{hashlib.sha256(manifest).hexdigest()[:12]}"
+
+
+def check_manifest(manifest: Any, file: Any = None) -> dict[str, Any]:
+    """Return `manifest` if it is one of this contract and names only files inside the store.
+
+    Raises
+    ------
+    BidsmillError
+        If it is not.
+    """
+    if not isinstance(manifest, dict) or manifest.get("contract") != CONTRACT:
+        found = manifest.get("contract") if isinstance(manifest, dict) else type(manifest).__name__
+        raise BidsmillError(
+            "this is not a store manifest that this bidsmill can read",
+            file=file,
+            found=f"contract {found}",
+            expected=f"contract {CONTRACT}",
+            todo="install a newer bidsmill, or check the address of the store",
+        )
+    for entry in manifest["files"]:
+        files.inside(".", entry["path"])
+        if PurePosixPath(entry["path"]).parts[:2] != ("datasets", manifest["dataset"]):
+            raise BidsmillError(
+                "a manifest names a file of another dataset", file=file, found=entry["path"]
+            )
+    return manifest
+
+
+def new_pointer(old: dict[str, Any] | None, version: str, snapshot: str, time: str) -> dict:
+    """Return the content of ``latest.json`` after `version` is published.
+
+    Parameters
+    ----------
+    old : dict or None
+        The pointer before.
+    version, snapshot : str
+        What it shall point to.
+    time : str
+        Time of publishing (UTC, ISO 8601): the only time that stands in a store.
+    """
+    history = [] if old is None else list(old["history"])
+    history = [entry for entry in history if entry["version"] != version]
+    history.append({"version": version, "snapshot": snapshot, "published": time})
+    return {"contract": CONTRACT, "version": version, "history": history}
+
+
+CATALOG_COLUMNS = {
+    "dataset": "string",
+    "version": "string",
+    "snapshot": "string",
+    "name": "string",
+    "license": "string",
+    "doi": "string",
+    "datatypes": "string",
+    "tasks": "string",
+    "labels": "string",
+    "split": "string",
+    "recordings": "int64",
+    "converted": "int64",
+    "quarantined": "int64",
+    "subjects": "int64",
+    "rows": "int64",
+    "layouts": "int64",
+    "bytes": "int64",
+}
+
+
+def catalog_row(manifest: dict[str, Any], version: str) -> dict[str, Any]:
+    """Return the row of ``catalog.parquet`` for a version; lists and keys become one text."""
+    row: dict[str, Any] = {"dataset": manifest["dataset"], "version": version}
+    for column, kind in CATALOG_COLUMNS.items():
+        if column in row:
+            continue
+        if column == "bytes":
+            value: Any = sum(entry["size"] for entry in manifest["files"])
+        elif column == "layouts":
+            value = len(manifest["layouts"])
+        else:
+            value = manifest.get(column)
+        if isinstance(value, list | dict):
+            value = ", ".join(map(str, value))
+        row[column] = ("" if value is None else str(value)) if kind == "string" else int(value)
+    return row

@@ -1,0 +1,118 @@
+"""Tables as text: tab-separated files of strings, as BIDS has them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = "n/a"
+
+
+def cell_text(value: Any) -> str:
+    """Return one value as the text of a cell; nothing (None, NaN, '') is ``n/a``.
+
+    Floats are written with the fewest digits that give the same number back; whole floats
+    without a decimal point. Tabs and line ends, which a BIDS table cannot hold, become spaces.
+    """
+    if value is None or value is False or value is True:
+        return MISSING if value is None else str(value).lower()
+    if isinstance(value, float):
+        if math.isnan(value):
+            return MISSING
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
+    text = str(value)
+    if text in ("", "<NA>", "nan"):
+        return MISSING
+    return " ".join(text.split()) if any(c in text for c in "\t\r\n") else text
+
+
+def tsv_text(frame: pd.DataFrame) -> str:
+    """Return a frame as the text of a BIDS tabular file (header line, tabs, ``n/a``)."""
+    columns = [
+        [cell_text(value) for value in frame[name].astype(object).tolist()] for name in frame
+    ]
+    lines = ["\t".join(cell_text(name) for name in frame.columns)]
+    lines.extend("\t".join(row) for row in zip(*columns, strict=True))
+    return "\n".join(lines) + "\n"
+
+
+def write_tsv(path: str | os.PathLike, frame: pd.DataFrame) -> None:
+    """Write a frame to `path` as a BIDS tabular file, atomically."""
+    files.write_text(path, tsv_text(frame))
+
+
+def read_tsv(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a tabular file that bidsmill wrote; all cells are strings, ``n/a`` becomes ''.
+
+    Raises
+    ------
+    BidsmillError
+        If the file is absent or a row has another number of cells than the header.
+    """
+    import pandas as pd
+
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except FileNotFoundError:
+        raise BidsmillError("a table is missing", file=path) from None
+    if not rows:
+        raise BidsmillError("a table has no header line", file=path)
+    header, body = rows[0], rows[1:]
+    for number, row in enumerate(body, 2):
+        if len(row) != len(header):
+            raise BidsmillError(
+                f"line {number} of a table has another number of cells than the header",
+                file=path,
+                found=len(row),
+                expected=len(header),
+            )
+    cells = [["" if cell == MISSING else cell for cell in row] for row in body]
+    return pd.DataFrame(cells, columns=header, dtype=object)
+
+
+def write_parquet(path: str | os.PathLike, frame: pd.DataFrame) -> None:
+    """Write a table to Parquet, atomically, with bytes that depend on its content alone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    arrow = pa.table([_small_text(column) for column in arrow.columns], names=arrow.column_names)
+    with files.atomic_path(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd", compression_level=3)
+
+
+def _small_text(column):
+    """Give text 32-bit offsets: every reader of Parquet knows ``string``."""
+    import pyarrow as pa
+
+    if pa.types.is_large_string(column.type) or pa.types.is_null(column.type):
+        return column.cast(pa.string())
+    return column
+
+
+def read_parquet(path: str | os.PathLike, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table from Parquet.
+
+    Raises
+    ------
+    BidsmillError
+        If the file is absent or is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+    except FileNotFoundError:
+        raise BidsmillError("a table is missing", file=path) from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BidsmillError("a table cannot be read as Parquet", file=path, found=error) from None

@@ -1,0 +1,1 @@
+"""Filters and resamplers: pulled in blocks, exact at block borders."""

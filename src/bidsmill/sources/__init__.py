@@ -1,0 +1,1 @@
+"""Where does a dataset come from?"""

@@ -1,0 +1,1 @@
+"""How does Snakemake call the library?"""

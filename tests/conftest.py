@@ -1,0 +1,63 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def absent(reason: str):
+    """Skip with a reason on a user's machine; fail in CI, where nothing may be missing."""
+    if CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep the long tests for ``make test-long`` (deselected, not skipped)."""
+    if os.environ.get("BIDSMILL_LONG") or "long" in (config.getoption("markexpr") or ""):
+        return
+    long_tests = [item for item in items if item.get_closest_marker("long")]
+    if long_tests:
+        config.hook.pytest_deselected(items=long_tests)
+        items[:] = [item for item in items if item not in long_tests]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the root of the project."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Return the folder of real recordings, or skip: it does not travel with the project."""
+    path = Path(os.environ.get("BIDSMILL_CORPUS", ROOT.parent / "shared" / "data"))
+    if not (path / "facts.json").is_file():
+        absent(f"the corpus of real recordings is not at {path} (set BIDSMILL_CORPUS)")
+    return path
+
+
+@pytest.fixture
+def corpus_copy(corpus, tmp_path):
+    """Return a function that copies one dataset of the corpus and restores its broken links."""
+
+    def copy(name: str) -> Path:
+        target = tmp_path / name
+        shutil.copytree(corpus / name, target, symlinks=True)
+        for folder in [target, *(p for p in target.rglob("*") if p.is_dir())]:
+            folder.chmod(0o755)
+        for line in (corpus / "broken.symlinks.tsv").read_text().splitlines()[1:]:
+            path, link = line.split("\t")
+            if path.split("/")[0] == name:
+                (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / path).symlink_to(link)
+        return target
+
+    return copy
