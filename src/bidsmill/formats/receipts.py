@@ -65,5 +65,12 @@ def current_receipt(path: str | os.PathLike, fingerprint: str) -> dict[str, Any]
 
 
 def manifest_entry(receipt: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a receipt that goes into a manifest: all but the fingerprint."""
-    return {key: value for key, value in receipt.items() if key != "fingerprint"}
+    """Return the part of a receipt that goes into a manifest.
+
+    The fingerprint stays out. So does ``detail``, which can be long; its sha256 stands for it,
+    so that a manifest moves whenever a receipt's content does.
+    """
+    entry = {key: value for key, value in receipt.items() if key not in ("fingerprint", "detail")}
+    if "detail" in receipt:
+        entry["detail_sha256"] = files.canonical_sha256(receipt["detail"])
+    return entry

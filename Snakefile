@@ -1,0 +1,68 @@
+"""bidsmill: from BIDS archives of EEG, MEG, iEEG and EMG to matrices you can train on."""
+
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+# The library is found here by every rule and every job, also inside conda environments.
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+
+# A config on the command line replaces the default one, it does not add to it.
+if "datasets" not in config:
+
+    configfile: workflow.source_path("config/config.yaml")
+
+
+include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    batch=r"b\d{4}",
+    recording=r"sub-[^/]+",
+
+
+# Every published dataset, with its report: what `snakemake --cores N` makes.
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        published=collect("results/{dataset}/published.json", dataset=DATASETS),
+
+
+# The same, by the name of the stage.
+rule publish:
+    localrule: True
+    input:
+        published=collect("results/{dataset}/published.json", dataset=DATASETS),
+
+
+# The pages alone; nothing is published.
+rule report:
+    localrule: True
+    input:
+        pages=collect("results/{dataset}/report.html", dataset=DATASETS),
+
+
+include: "workflow/rules/lock.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/validate.smk"
+include: "workflow/rules/annotate.smk"
+include: "workflow/rules/convert.smk"
+include: "workflow/rules/collate.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/describe.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/publish.smk"
+
+
+onsuccess:
+    show_summary()
+
+
+onerror:
+    show_summary()

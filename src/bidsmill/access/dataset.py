@@ -1,0 +1,173 @@
+"""One version of one dataset: its tables, labels and layouts, and `select`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bidsmill.access.cache import Cache
+from bidsmill.access.describe import dataset_text
+from bidsmill.access.location import StoreFiles, verified_path
+from bidsmill.access.selection import Selection
+from bidsmill.access.targets import label_kinds
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The columns of the tables of text that hold numbers (data contract, "Tables of a dataset").
+NUMBERS = {
+    "recordings": (
+        "source_sfreq",
+        "sfreq",
+        "duration",
+        "n_channels",
+        "n_times",
+        "rows",
+        "events",
+        "events_used",
+    ),
+    "events": ("onset", "duration", "sample", "row"),
+    "channels": ("x", "y", "z"),
+}
+
+
+class Dataset:
+    """One version of one dataset. Made by ``store["id"]``.
+
+    Attributes
+    ----------
+    id : str
+        The dataset's id.
+    name : str
+        Its name in words, or the id where it has none.
+    version, snapshot : str
+        The version in this store, and that of the archive.
+    manifest : dict
+        Every file with size and sha256, and the counts.
+    """
+
+    def __init__(
+        self, store_files: StoreFiles, cache: Cache, version: str, manifest: dict[str, Any]
+    ):
+        self.store_files = store_files
+        self.cache = cache
+        self.version = version
+        self.manifest = manifest
+        self.id: str = manifest["dataset"]
+        self.snapshot: str = manifest["snapshot"]
+        self.name: str = manifest.get("name") or self.id
+
+    @property
+    def samples(self) -> pd.DataFrame:
+        """Return the table of samples: one row per window or epoch, excluded ones too."""
+        return self._samples.copy(deep=False)
+
+    @property
+    def recordings(self) -> pd.DataFrame:
+        """Return the table of recordings: converted, repaired and quarantined, with reasons."""
+        return self._recordings.copy(deep=False)
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """Return the table of all events, used and dropped."""
+        return self._events.copy(deep=False)
+
+    @property
+    def channels(self) -> pd.DataFrame:
+        """Return the table of all channels of all converted recordings."""
+        return self._channels.copy(deep=False)
+
+    @property
+    def labels(self) -> dict[str, list[str] | str]:
+        """Return label -> its classes, or ``"number"``."""
+        return label_kinds(self.manifest)
+
+    @property
+    def layouts(self) -> dict[str, dict[str, Any]]:
+        """Return layout id -> its channels, types, units, ``sfreq``, ``tmin``, ``n_times``."""
+        return self.manifest["layouts"]
+
+    @cached_property
+    def matrices(self) -> dict[str, dict[str, Any]]:
+        """Return recording -> the manifest's entry of its matrix."""
+        entries = (entry for entry in self.manifest["files"] if entry["kind"] == "matrix")
+        return {entry["recording"]: entry for entry in entries}
+
+    def select(
+        self,
+        split: str | Sequence[str] | None = None,
+        where: str | None = None,
+        hed: str | None = None,
+        channels: str | Sequence[str] | None = None,
+        recordings: str | Sequence[str] | None = None,
+        excluded: bool = False,
+    ) -> Selection:
+        """Return the rows that fulfil all conditions; see `Selection.select`.
+
+        Parameters
+        ----------
+        split, where, hed, channels, recordings
+            As for `Selection.select`.
+        excluded : bool
+            True gives the rows that have a quality reason, too.
+        """
+        every = Selection(self, range(len(self._samples)), None)
+        return every.select(split, where, hed, channels, recordings, excluded)
+
+    def describe(self) -> str:
+        """Return what is in the dataset, in words: counts, labels, splits, layouts."""
+        return dataset_text(self)
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+    @cached_property
+    def _samples(self) -> pd.DataFrame:
+        entry = self._entry("samples", "samples.parquet")
+        return tables.read_parquet(verified_path(self.store_files, entry))
+
+    @cached_property
+    def _recordings(self) -> pd.DataFrame:
+        return self._text_table("recordings")
+
+    @cached_property
+    def _events(self) -> pd.DataFrame:
+        return self._text_table("events")
+
+    @cached_property
+    def _channels(self) -> pd.DataFrame:
+        frame = self._text_table("channels")
+        frame["kept"] = frame["kept"].str.lower() == "true"
+        return frame
+
+    @cached_property
+    def channels_of(self) -> dict[str, pd.DataFrame]:
+        """Return recording -> the channels in its matrix."""
+        kept = self._channels[self._channels["kept"]]
+        return dict(iter(kept.groupby("recording", sort=False)))
+
+    def source_names(self, recording: str) -> list[tuple[str, str]]:
+        """Return column name and source name of each channel in a recording's matrix."""
+        frame = self.channels_of.get(recording)
+        if frame is None:
+            return []
+        return list(zip(frame["name"], frame["source_name"], strict=True))
+
+    def _text_table(self, kind: str) -> pd.DataFrame:
+        import pandas as pd
+
+        entry = self._entry(kind, f"{kind}.tsv")
+        frame = tables.read_tsv(verified_path(self.store_files, entry))
+        for column in NUMBERS[kind]:
+            if column in frame:
+                frame[column] = pd.to_numeric(frame[column], errors="coerce")
+        return frame
+
+    def _entry(self, kind: str, name: str) -> dict[str, Any]:
+        for entry in self.manifest["files"]:
+            if entry["kind"] == kind and entry["name"] == name:
+                return entry
+        raise BidsmillError(f"this version of {self.id} has no table {name}")

@@ -1,0 +1,79 @@
+"""What is in a dataset or a selection, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from bidsmill.access.names import listed
+
+if TYPE_CHECKING:
+    from bidsmill.access.dataset import Dataset
+    from bidsmill.access.selection import Selection
+
+SPLITS = ("train", "validation", "test", "none")
+
+
+def dataset_text(dataset: Dataset) -> str:
+    """Return counts, labels, splits and layouts of a dataset, and how to read it."""
+    manifest, samples = dataset.manifest, dataset.samples
+    excluded = int((samples["excluded"] != "").sum())
+    label = next(iter(dataset.labels), None)
+    target = f'target="{label}"' if label else ""
+    several = ', channels="common"' if len(dataset.layouts) > 1 else ""
+    lines = [
+        f"{dataset.id}: {dataset.name} (version {dataset.version})",
+        f"  licence     {manifest.get('license') or 'not stated'}"
+        + (f", doi {manifest['doi']}" if manifest.get("doi") else ""),
+        f"  recordings  {manifest['recordings']}: {manifest['converted']} converted, "
+        f"{manifest['quarantined']} quarantined; {manifest['subjects']} subjects",
+        f"  tasks       {listed(manifest.get('tasks') or []) or '-'}",
+        f"  rows        {len(samples)}, of which {excluded} are excluded for their quality",
+        *_label_lines(dataset),
+        f"  splits      {counted(samples['split'], SPLITS)} (level: {manifest.get('split')})",
+        *(_layout_line(name, layout) for name, layout in dataset.layouts.items()),
+        f'  read it     ds.select(split="train"{several}).arrays({target})',
+    ]
+    return "\n".join(lines)
+
+
+def selection_text(selection: Selection) -> str:
+    """Return what a selection holds, and how to read it."""
+    samples = selection.samples
+    layouts = samples["layout"].nunique()
+    lines = [
+        f"{len(samples)} rows of {selection.dataset.id}@{selection.dataset.version}: "
+        f"{samples['recording'].nunique()} recordings, {samples['subject'].nunique()} subjects, "
+        f"{layouts} layout{'' if layouts == 1 else 's'}",
+        f"  splits      {counted(samples['split'], SPLITS)}",
+        "  read them   .arrays(target=...), .loader(target=...), .mne(); .samples is the table",
+    ]
+    return "\n".join(lines)
+
+
+def counted(column, order) -> str:
+    """Return how often each value stands in a column, as text, known values in their order."""
+    counts = Counter(column.tolist())
+    names = [name for name in order if name in counts]
+    names += sorted(str(name) for name in counts if name not in order and name != "")
+    return listed(f"{name} {counts[name]}" for name in names) or "-"
+
+
+def _label_lines(dataset: Dataset) -> list[str]:
+    lines = []
+    for name, classes in dataset.labels.items():
+        column = dataset.samples[name]
+        if isinstance(classes, str):
+            text = f"a number ({int(column.isna().sum())} rows without)"
+        else:
+            text = f"{counted(column, classes)} ({int((column == '').sum())} rows without)"
+        lines.append(f"  label       {name}: {text}")
+    return lines
+
+
+def _layout_line(name: str, layout: dict) -> str:
+    types = ", ".join(f"{count} {kind}" for kind, count in Counter(layout["types"]).items())
+    return (
+        f"  layout      {name}: {types}; {layout['sfreq']:g} Hz, {layout['n_times']} samples "
+        f"from {layout['tmin']:g} s; {layout['rows']} rows"
+    )

@@ -1,0 +1,143 @@
+"""A store of datasets, open for reading."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from bidsmill.access.cache import Cache
+from bidsmill.access.dataset import Dataset
+from bidsmill.access.location import locate
+from bidsmill.access.names import listed, unknown
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files, tables
+from bidsmill.formats.manifest import (
+    CATALOG,
+    CONTRACT,
+    check_manifest,
+    manifest_path,
+    pointer_path,
+    version_of,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Store:
+    """A store of datasets.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder that holds ``catalog.parquet``.
+    cache : path-like, optional
+        Folder for decoded matrices (see `bidsmill.open`).
+
+    Raises
+    ------
+    BidsmillError
+        If there is no store at `path`.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, cache: str | os.PathLike | None = None):
+        self.files = locate(path)
+        self.cache = Cache(self.files, cache)
+        self._catalog = tables.read_parquet(self.files.local_path(CATALOG))
+
+    @property
+    def catalog(self) -> pd.DataFrame:
+        """Return the table of all datasets: latest version, counts, licence, tasks, labels."""
+        return self._catalog.copy(deep=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._catalog["dataset"].tolist())
+
+    def __len__(self) -> int:
+        return len(self._catalog)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        dataset, _, wanted = name.partition("@")
+        if dataset not in list(self):
+            return False
+        return not wanted or _choose_version(self._pointer(dataset), wanted) is not None
+
+    def __getitem__(self, name: str) -> Dataset:
+        """Return a dataset.
+
+        Parameters
+        ----------
+        name : str
+            ``id`` (the latest version), ``id@snapshot`` (the newest build of that snapshot) or
+            ``id@version``.
+
+        Raises
+        ------
+        BidsmillError
+            If the store has no such dataset, snapshot or version.
+        """
+        dataset, _, wanted = str(name).partition("@")
+        if dataset not in list(self):
+            raise unknown("no such dataset in this store", dataset, self, file=self.files)
+        pointer = self._pointer(dataset)
+        version = _choose_version(pointer, wanted)
+        if version is None:
+            history = pointer["history"]
+            known = [entry["version"] for entry in history]
+            snapshots = dict.fromkeys(entry["snapshot"] for entry in history)
+            raise unknown(
+                f"dataset {dataset} has no snapshot or version of this name",
+                wanted,
+                [*snapshots, *known],
+            )
+        return Dataset(self.files, self.cache, version, self._manifest(dataset, version))
+
+    def _pointer(self, dataset: str) -> dict[str, Any]:
+        path = self.files.local_path(pointer_path(dataset))
+        pointer = files.read_json(path)
+        if not isinstance(pointer, dict) or pointer.get("contract") != CONTRACT:
+            raise BidsmillError(
+                "this is not a version pointer that this bidsmill can read",
+                file=path,
+                expected=f"contract {CONTRACT}",
+                todo="install a newer bidsmill",
+            )
+        return pointer
+
+    def _manifest(self, dataset: str, version: str) -> dict[str, Any]:
+        """Read a manifest, and check it against its own name."""
+        relative = manifest_path(dataset, version)
+        path = self.files.local_path(relative)
+        content = self.files.read_bytes(relative)
+        manifest = check_manifest(files.read_json(path), path)
+        found = version_of(manifest["snapshot"], content)
+        if found != version:
+            raise BidsmillError(
+                "a manifest is not the one that its name states",
+                file=path,
+                found=found,
+                expected=version,
+                todo="the store is damaged: copy this file again",
+            )
+        return manifest
+
+    def __repr__(self) -> str:
+        names = list(self)
+        lines = [f"bidsmill store at {self.files}: {len(names)} datasets", f"  {listed(names)}"]
+        if names:
+            lines.append(f'  store["{names[0]}"] opens one; store.catalog is the table of all')
+        return "\n".join(lines)
+
+
+def _choose_version(pointer: dict[str, Any], wanted: str) -> str | None:
+    """Return the version that is meant: by its own name, or the newest of a snapshot."""
+    if not wanted:
+        return pointer["version"]
+    versions = [entry["version"] for entry in pointer["history"]]
+    if wanted in versions:
+        return wanted
+    of_snapshot = [e["version"] for e in pointer["history"] if e["snapshot"] == wanted]
+    return of_snapshot[-1] if of_snapshot else None

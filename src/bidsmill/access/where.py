@@ -1,0 +1,232 @@
+"""The `where` expression: comparisons over the columns of samples, without `eval`."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bidsmill.access.names import unknown
+from bidsmill.errors import BidsmillError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARISONS: dict[type[ast.cmpop], Callable] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+ALLOWED = (
+    "comparisons of columns with text or numbers (== != < <= > >=, in [...], not in [...]), "
+    "joined by and, or, not; names with other characters than letters, digits and _ in `...`"
+)
+# Strings come first, so that a backquote inside one is left alone.
+QUOTED = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|`([^`]*)`""", re.DOTALL)
+
+
+class Operand(NamedTuple):
+    """One side of a comparison: ``column`` (its name), ``text`` or ``number``."""
+
+    kind: str
+    value: Any
+
+
+def matching_rows(frame: pd.DataFrame, expression: str) -> np.ndarray:
+    """Return which rows of a table fulfil an expression.
+
+    Text is compared with text by code points, a number with a number. Where a column of text
+    meets a number, the column is read as numbers. A cell that is missing or is no number makes
+    every comparison with a number false, ``!=`` and ``not in`` too. ``a in [b, c]`` means
+    ``a == b or a == c``; ``a not in [b, c]`` means ``a != b and a != c``.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table. An empty cell of a text column is ``''``.
+    expression : str
+        Such as ``task == 'faces' and participant_age > 30 and subject in ['01', '02']``.
+        A column name that is no Python name stands in backquotes.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows,)
+
+    Raises
+    ------
+    BidsmillError
+        If the expression has anything but the above, or names an unknown column.
+    """
+    if not isinstance(expression, str):
+        raise BidsmillError("`where` is an expression as text", found=repr(expression))
+    quoted: list[str] = []
+
+    def placeholder(match: re.Match) -> str:
+        if match[1] is not None:
+            return match[1]
+        quoted.append(match[2])
+        return f" {_placeholder(len(quoted) - 1)} "
+
+    source = QUOTED.sub(placeholder, expression).strip()
+    try:
+        tree = ast.parse(source, mode="eval")
+        return _Evaluation(frame, quoted).truth(tree.body)
+    except (SyntaxError, ValueError) as error:
+        reason = getattr(error, "msg", None) or error
+        raise BidsmillError(
+            f"the `where` expression cannot be read ({reason})", found=expression, expected=ALLOWED
+        ) from None
+    except (RecursionError, MemoryError):
+        raise BidsmillError(
+            "the `where` expression is nested too deeply", found=f"{expression[:60]} ..."
+        ) from None
+
+
+def _placeholder(index: int) -> str:
+    return f"__quoted_column_{index}__"
+
+
+class _Evaluation:
+    """Evaluate one expression over one table; a column is converted once."""
+
+    def __init__(self, frame: pd.DataFrame, quoted: list[str]):
+        self.frame = frame
+        self.quoted = {_placeholder(index): name for index, name in enumerate(quoted)}
+        self._numbers: dict[str, np.ndarray] = {}
+        self._texts: dict[str, np.ndarray] = {}
+
+    def truth(self, node: ast.expr) -> np.ndarray:
+        """Return the truth of a node for each row."""
+        if isinstance(node, ast.BoolOp):
+            join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
+            return join.reduce([self.truth(value) for value in node.values])
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return ~self.truth(node.operand)
+        if isinstance(node, ast.Compare):
+            result = np.ones(len(self.frame), bool)
+            left = node.left
+            for op, right in zip(node.ops, node.comparators, strict=True):
+                result &= self._comparison(node, left, op, right)
+                left = right
+            return result
+        raise self._refused(node)
+
+    def _comparison(self, node, left, op, right) -> np.ndarray:
+        if isinstance(op, ast.In | ast.NotIn):
+            if not isinstance(right, ast.List | ast.Tuple | ast.Set):
+                raise self._refused(node, "in stands before a list: task in ['rest', 'faces']")
+            wanted = [self._operand(item) for item in right.elts]
+            if any(operand.kind == "column" for operand in wanted):
+                raise self._refused(node, "a list holds text and numbers, no columns")
+            return self._membership(node, self._operand(left), wanted, isinstance(op, ast.In))
+        if type(op) not in COMPARISONS:
+            raise self._refused(node)
+        return self._compared(
+            node, COMPARISONS[type(op)], self._operand(left), self._operand(right)
+        )
+
+    def _membership(self, node, left: Operand, wanted: list[Operand], inside: bool) -> np.ndarray:
+        if left.kind != "column":
+            raise self._refused(node, "a comparison needs a column")
+        compare = operator.eq if inside else operator.ne
+        join = np.logical_or if inside else np.logical_and
+        result = np.full(len(self.frame), not inside)
+        for operand in wanted:
+            join(result, self._compared(node, compare, left, operand), out=result)
+        return result
+
+    def _compared(self, node, compare, left: Operand, right: Operand) -> np.ndarray:
+        kinds = {left.kind, right.kind}
+        if "column" not in kinds:
+            raise self._refused(node, "a comparison needs a column")
+        if any(self._is_number(operand) for operand in (left, right)):
+            if "text" in kinds:
+                raise self._refused(node, "a column of numbers is compared with a number")
+            a, b = self._as_number(left), self._as_number(right)
+            with np.errstate(invalid="ignore"):
+                return compare(a, b) & ~np.isnan(a) & ~np.isnan(b)
+        return np.asarray(compare(self._as_text(left), self._as_text(right)), bool)
+
+    def _operand(self, node: ast.expr) -> Operand:
+        if isinstance(node, ast.Name):
+            return Operand("column", self._column(node.id))
+        sign = 1.0
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+            sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
+            node = node.operand
+            if not (isinstance(node, ast.Constant) and type(node.value) in (int, float)):
+                raise self._refused(node)
+        if isinstance(node, ast.Constant):
+            value: Any = node.value
+            if type(value) is str:
+                return Operand("text", value)
+            if type(value) in (int, float):
+                return Operand("number", sign * _as_float(value))
+        raise self._refused(node)
+
+    def _column(self, name: str) -> str:
+        name = self.quoted.get(name, name)
+        if name in self.frame.columns:
+            return name
+        # Python puts names in normal form KC (PEP 3131): µ arrives as μ.
+        for column in self.frame.columns:
+            if unicodedata.normalize("NFKC", str(column)) == name:
+                return column
+        raise unknown(
+            "`where` names a column that samples do not have",
+            name,
+            self.frame.columns,
+            todo="text stands in quotes: task == 'rest'; the columns are in ds.samples.columns",
+        )
+
+    def _is_number(self, operand: Operand) -> bool:
+        from pandas.api.types import is_numeric_dtype
+
+        if operand.kind == "column":
+            return is_numeric_dtype(self.frame[operand.value].dtype)
+        return operand.kind == "number"
+
+    def _as_number(self, operand: Operand) -> np.ndarray | np.float64:
+        import pandas as pd
+
+        if operand.kind == "number":
+            return np.float64(operand.value)
+        name = operand.value
+        if name not in self._numbers:
+            numbers = pd.to_numeric(self.frame[name], errors="coerce")
+            self._numbers[name] = numbers.to_numpy(np.float64, na_value=np.nan)
+        return self._numbers[name]
+
+    def _as_text(self, operand: Operand) -> np.ndarray | str:
+        if operand.kind == "text":
+            return operand.value
+        name = operand.value
+        if name not in self._texts:
+            column = self.frame[name].astype(object)
+            self._texts[name] = column.where(column.notna(), "").to_numpy(object)
+        return self._texts[name]
+
+    def _refused(self, node: ast.AST, reason: str | None = None) -> BidsmillError:
+        found = ast.unparse(node)
+        for mark, name in self.quoted.items():
+            found = found.replace(mark, f"`{name}`")
+        return BidsmillError(
+            "a part of the `where` expression is not allowed" + (f": {reason}" if reason else ""),
+            found=found,
+            expected=ALLOWED,
+        )
+
+
+def _as_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")

@@ -1,0 +1,60 @@
+"""The events of the recordings of one batch, with HED and the choice of those that count."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bidsmill import batches
+from bidsmill.annotate.choice import check_choice
+from bidsmill.annotate.recording import AnnotateWork
+from bidsmill.formats import files
+
+def annotate_batch(
+    plan_path: Path,
+    dataset_path: Path,
+    fetch_path: Path,
+    manifest_path: Path,
+    *,
+    settings: dict[str, Any],
+    code: str,
+) -> None:
+    """Write ``events/{recording}.tsv`` for the recordings of a batch, and their manifest.
+
+    Parameters
+    ----------
+    plan_path, dataset_path, fetch_path : pathlib.Path
+        ``plan/{batch}.json``, ``plan/dataset.json``, ``fetch/{batch}.json``.
+    manifest_path : pathlib.Path
+        ``annotate/{batch}.json``.
+    settings : dict
+        ``windows`` and ``annotations`` of the dataset.
+    code : str
+        Hash of the code of this stage.
+
+    Raises
+    ------
+    BidsmillError
+        If the choice of events is malformed.
+    """
+    plan, dataset = files.read_json(plan_path), files.read_json(dataset_path)
+    fetched = files.read_json(fetch_path)["members"]
+    windows = settings["windows"]
+    choice = windows["events"] if windows["kind"] == "events" else None
+    check_choice(choice, dataset["hed_version"])
+    work = AnnotateWork(
+        root=Path(dataset["root"]),
+        folder=manifest_path.parents[1] / "events",
+        hed_version=dataset["hed_version"],
+        choice=choice,
+        use_annotations=settings["annotations"] == "when-no-events",
+        present={stem for stem, entry in fetched.items() if entry["status"] == "present"},
+    )
+    made_with = {"code": code, "hedtools": version("hedtools"), "pandas": version("pandas")}
+
+    def fingerprint(member: batches.Member) -> str:
+        return files.canonical_sha256([work.inputs(member), made_with])
+
+    manifest = batches.update(plan, work.folder, work, fingerprint, verb="annotated")
+    files.write_json(manifest_path, manifest)

@@ -1,0 +1,109 @@
+"""The events of one recording: with HED, and with the choice of those that become rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bidsmill.annotate.choice import chosen_events
+from bidsmill.annotate.hed import assemble
+from bidsmill.bids.events import events_of_annotations, read_events, sort_and_screen
+from bidsmill.bids.reading import open_recording
+from bidsmill.bids.sidecars import merged_json
+from bidsmill.errors import RecordingProblem
+from bidsmill.formats import files, tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The columns that bidsmill writes first; columns of the source with these names are renamed.
+OWN_COLUMNS = ["onset", "duration", "trial_type", "value", "HED", "source", "chosen", "reason"]
+# Columns that the collated table adds.
+RESERVED = ["recording", "sample", "outcome", "row", "start", "stop"]
+
+
+@dataclass
+class AnnotateWork:
+    """What is done for one recording of a batch."""
+
+    root: Path
+    folder: Path
+    hed_version: Any
+    choice: Any
+    use_annotations: bool
+    present: set[str]
+
+    def inputs(self, member: dict[str, Any]) -> dict[str, Any]:
+        """Return all that the events of a recording depend on."""
+        sidecars = member["sidecars"]
+        names = sidecars.get("events.tsv", [])[-1:] + sidecars.get("events.json", [])
+        inputs: dict[str, Any] = {
+            "sidecars": {name: member["sidecar_files"][name] for name in names},
+            "hed_version": self.hed_version,
+            "choice": self.choice,
+        }
+        if self._from_file(member):
+            inputs["files"] = member["files"]
+        return inputs
+
+    def _from_file(self, member: dict[str, Any]) -> bool:
+        has_events = bool(member["sidecars"].get("events.tsv"))
+        return self.use_annotations and not has_events and member["stem"] in self.present
+
+    def __call__(self, member: dict[str, Any]) -> dict[str, Any]:
+        """Write the events of one recording and return the content of its receipt."""
+        events, source, notes = self._events(member)
+        sidecar, problems = merged_json(self.root, member["sidecars"].get("events.json", []))
+        notes.extend(problems)
+        hed, issues = assemble(events, sidecar, self.hed_version)
+        events = _with_first_columns(events, hed)
+        events, reasons = sort_and_screen(events)
+        chosen = chosen_events(events, self.choice, self.hed_version)
+        unchosen = "fixed_windows" if self.choice is None else "not_chosen"
+        events["source"] = source
+        events["chosen"] = [
+            "yes" if c and not r else "no" for c, r in zip(chosen, reasons, strict=True)
+        ]
+        events["reason"] = [
+            reason or ("" if c else unchosen) for c, reason in zip(chosen, reasons, strict=True)
+        ]
+        path = self.folder / f"{member['stem']}.tsv"
+        events = events[[*OWN_COLUMNS, *(c for c in events.columns if c not in OWN_COLUMNS)]]
+        tables.write_tsv(path, events)
+        stated = {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
+        return {
+            "status": "annotated",
+            "events": len(events),
+            "chosen": int((events["chosen"] == "yes").sum()),
+            "source": source,
+            "hed_issues": issues,
+            "notes": notes,
+            "files": {path.name: stated},
+        }
+
+    def _events(self, member: dict[str, Any]) -> tuple[pd.DataFrame, str, list[str]]:
+        paths = member["sidecars"].get("events.tsv")
+        if paths:
+            events, notes = read_events(self.root / paths[-1])
+            return events, "events.tsv", notes
+        if not self._from_file(member):
+            return events_of_annotations([]), "none", []
+        try:
+            opened = open_recording(self.root, member["data"])
+        except RecordingProblem as problem:
+            # The conversion meets the same problem and quarantines the recording for it.
+            return events_of_annotations([]), "none", [problem.message()]
+        events = events_of_annotations(opened.annotations)
+        return events, "file" if len(events) else "none", []
+
+
+def _with_first_columns(events: pd.DataFrame, hed: list[str]) -> pd.DataFrame:
+    """Return the events with the columns every table has, and no name used twice."""
+    taken = {"source", "chosen", "reason", *RESERVED}
+    renamed = events.rename(columns={name: f"source_{name}" for name in taken & set(events)})
+    for name in ("trial_type", "value"):
+        if name not in renamed.columns:
+            renamed[name] = ""
+    renamed["HED"] = hed
+    return renamed

@@ -1,0 +1,68 @@
+"""Names of BIDS files: entities, suffix, extension."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+# Long names of the entities that bidsmill shows as columns (BIDS 1.10, appendix "Entities").
+ENTITY_COLUMNS = {
+    "sub": "subject",
+    "ses": "session",
+    "task": "task",
+    "acq": "acquisition",
+    "run": "run",
+    "proc": "processing",
+}
+DATATYPES = ("eeg", "meg", "ieeg", "emg", "nirs")
+
+
+@dataclass(frozen=True)
+class BidsName:
+    """A file name taken apart.
+
+    Attributes
+    ----------
+    entities : dict
+        Short entity name -> label, in the order of the name (``{"sub": "01"}``).
+    suffix : str
+        The part after the last underscore, e.g. ``eeg`` or ``events``.
+    extension : str
+        From the first dot of the last part on, e.g. ``.tsv``.
+    """
+
+    entities: dict[str, str] = field(default_factory=dict)
+    suffix: str = ""
+    extension: str = ""
+
+
+def parse_name(path: str) -> BidsName:
+    """Take the name of a BIDS file apart.
+
+    Parameters
+    ----------
+    path : str
+        A file name or POSIX path; folders before the name do not matter.
+
+    Returns
+    -------
+    BidsName
+        Parts without a dash, before the last, are ignored.
+    """
+    name = PurePosixPath(path).name
+    *parts, last = name.split("_")
+    suffix, dot, extension = last.partition(".")
+    pairs = [(key, label) for key, dash, label in (part.partition("-") for part in parts) if dash]
+    return BidsName(dict(pairs), suffix, dot + extension)
+
+
+def entity_columns(stem: str) -> dict[str, str]:
+    """Return the entity columns of a recording (``''`` where it has no such entity)."""
+    entities = parse_name(stem).entities
+    return {column: entities.get(short, "") for short, column in ENTITY_COLUMNS.items()}
+
+
+def without_entity(stem: str, entity: str) -> str:
+    """Return a BIDS stem without one entity."""
+    return re.sub(rf"(^|_){re.escape(entity)}-[^_]*_?", r"\1", stem)

@@ -1,0 +1,53 @@
+"""The validation of a locked dataset, as the rule `validate` runs it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from bidsmill.bids.crosschecks import cross_check
+from bidsmill.bids.participants import read_participants
+from bidsmill.bids.validation import fatal_issues, validate_dataset
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
+
+log = logging.getLogger(__name__)
+
+
+def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> None:
+    """Validate the dataset of a lock and write ``validation.json``.
+
+    Parameters
+    ----------
+    dataset_path : pathlib.Path
+        ``plan/dataset.json``; ``lock.json`` lies in the folder above.
+    output : pathlib.Path
+        ``validation.json``.
+    fatal : list of str
+        Issue codes that stop the dataset.
+
+    Raises
+    ------
+    BidsmillError
+        If an issue has a fatal code. Nothing else stops a dataset here.
+    """
+    overview = files.read_json(dataset_path)
+    lock = files.read_json(dataset_path.parents[1] / "lock.json")
+    root = Path(overview["root"])
+    listed = [{**entry, "path": entry["path"]} for entry in lock["files"]]
+    participants, _ = read_participants(root)
+    names = sorted(participants) if (root / "participants.tsv").is_file() else None
+    checks = cross_check(listed, names, root=root)
+    result = validate_dataset(
+        root, output=output, hed_version=overview["hed_version"], cross_checks=checks
+    )
+    found = fatal_issues(result, fatal)
+    if found:
+        first = found[0]
+        raise BidsmillError(
+            f"the dataset has {len(found)} issue(s) that the config calls fatal",
+            file=first["file"],
+            found=f"{first['code']}: {first['message']}",
+            todo="correct the dataset, or take the code out of `validate.fatal`",
+        )
+    log.info("issues by severity and code: %s", result["counts"])

@@ -1,0 +1,287 @@
+"""Open a recording with the reader of its format; facts come from the data file's header."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bidsmill.errors import RecordingProblem
+
+# Files that BIDS allows and no reader installed here can open.
+UNSUPPORTED = {".nwb": "NWB", ".mefd": "MEF3"}
+# Data files without the header that says what is in them.
+HEADLESS = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".dat": ".vhdr", ".fdt": ".set"}
+# Markers inside files that say that the signal is not continuous there (MNE's names for the
+# boundaries of EEGLAB and of concatenated files, and BrainVision's New Segment).
+BOUNDARY = re.compile(r"^((bad|edge)[ _])?boundary$|^new segment/|^bad_acq_skip$", re.IGNORECASE)
+BAD = re.compile(r"^bad", re.IGNORECASE)
+
+
+@dataclass
+class Annotation:
+    """A marker inside a data file; onset and duration in s from the first sample."""
+
+    onset: float
+    duration: float
+    description: str
+
+
+@dataclass
+class OpenRecording:
+    """A recording whose samples can be read.
+
+    Attributes
+    ----------
+    raw : mne.io.BaseRaw
+        Not loaded, where the format allows that.
+    sfreq : float
+        Hz, from the header.
+    n_times : int
+        Samples of the recording.
+    names : list of str
+        Channel names of the file, in its order.
+    types : list of str
+        MNE's channel types.
+    units : list of str
+        SI units of what `raw` gives, per channel; ``n/a`` if unknown.
+    annotations : list of Annotation
+        Markers inside the file.
+    bads : list of str
+        Channels that the file itself marks as bad.
+    warnings : list of str
+        What the reader warned of.
+    """
+
+    raw: Any
+    sfreq: float
+    n_times: int
+    names: list[str]
+    types: list[str]
+    units: list[str]
+    annotations: list[Annotation]
+    bads: list[str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def open_recording(root: Path, data: str) -> OpenRecording:
+    """Open the data file of a recording.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The dataset.
+    data : str
+        The data file or folder, relative to it.
+
+    Returns
+    -------
+    OpenRecording
+
+    Raises
+    ------
+    RecordingProblem
+        If it cannot be opened: ``unsupported_format``, ``header_missing``, ``truncated_file``,
+        ``unreadable``, ``no_samples``.
+    """
+    path = root / data
+    extension = path.suffix.lower()
+    if extension in UNSUPPORTED:
+        raise RecordingProblem(
+            "unsupported_format", f"{UNSUPPORTED[extension]} files cannot be read", file=data
+        )
+    if extension in HEADLESS:
+        raise RecordingProblem(
+            "header_missing",
+            f"the {HEADLESS[extension]} header of this recording is missing",
+            file=data,
+        )
+    if extension in (".edf", ".bdf"):
+        _check_records(path, data)
+    with reader_problems(root, data) as told:
+        raw = _read(path, extension)
+        opened = _described(raw)
+    opened.warnings = told
+    if opened.n_times == 0 or opened.sfreq <= 0:
+        raise RecordingProblem(
+            "no_samples",
+            "the recording holds no samples",
+            file=data,
+            found=f"{opened.n_times} samples at {opened.sfreq} Hz",
+        )
+    return opened
+
+
+@contextmanager
+def reader_problems(root: Path, data: str):
+    """Turn what a reader raises into a `RecordingProblem`, and collect what it warns of.
+
+    Yields
+    ------
+    list of str
+        Filled with the warnings, without the path of the dataset.
+    """
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield told
+        except RecordingProblem:
+            raise
+        except MemoryError:
+            raise
+        except Exception as error:
+            text = _one_line(str(error), root) or type(error).__name__
+            missing = isinstance(error, FileNotFoundError)
+            raise RecordingProblem(
+                "companion_missing" if missing else "unreadable",
+                "a file that the header names is missing"
+                if missing
+                else "the reader of this format refuses the file",
+                file=data,
+                found=text,
+            ) from error
+        finally:
+            texts = [_one_line(str(w.message), root) for w in caught if _is_about_data(w)]
+            told.extend(dict.fromkeys(texts))
+
+
+def _is_about_data(warning) -> bool:
+    return issubclass(warning.category, RuntimeWarning | UserWarning) and not issubclass(
+        warning.category, DeprecationWarning
+    )
+
+
+def _one_line(text: str, root: Path) -> str:
+    for prefix in {str(root.resolve()), str(root.absolute()), str(root)}:
+        if prefix not in (".", ""):
+            text = text.replace(prefix + "/", "").replace(prefix, "")
+    return " ".join(text.split())[:500]
+
+
+def _read(path: Path, extension: str):
+    import mne
+
+    mne.set_log_level("ERROR")
+    with mne.utils.use_log_level("WARNING"):
+        if extension in (".edf", ".bdf"):
+            reader = mne.io.read_raw_edf if extension == ".edf" else mne.io.read_raw_bdf
+            try:
+                return reader(path, preload=False)
+            except UnicodeDecodeError:
+                return reader(path, preload=False, encoding="latin1")
+        if extension == ".vhdr":
+            return mne.io.read_raw_brainvision(path, preload=False)
+        if extension == ".set":
+            return mne.io.read_raw_eeglab(path, preload=False)
+        if extension == ".fif":
+            return mne.io.read_raw_fif(path, preload=False, allow_maxshield="yes")
+        if extension == ".ds":
+            return mne.io.read_raw_ctf(path, preload=False)
+        if extension in (".con", ".sqd", ".kdf"):
+            return mne.io.read_raw_kit(path, preload=False)
+        if path.is_dir():
+            return _read_bti(path)
+        return mne.io.read_raw(path, preload=False)
+
+
+def _read_bti(folder: Path):
+    import mne
+
+    names = [p for p in sorted(folder.iterdir()) if "," in p.name and p.suffix != ".xml"]
+    if not names:
+        raise RecordingProblem("unsupported_format", "the folder holds no 4D/BTi data", file=folder)
+    return mne.io.read_raw_bti(names[0], preload=False, head_shape_fname=None)
+
+
+def _described(raw) -> OpenRecording:
+    import mne
+
+    types = [mne.channel_type(raw.info, index) for index in range(len(raw.ch_names))]
+    shift = raw.first_time if raw.annotations.orig_time is not None else 0.0
+    marks = [
+        Annotation(float(onset - shift), float(duration), str(description))
+        for onset, duration, description in zip(
+            raw.annotations.onset,
+            raw.annotations.duration,
+            raw.annotations.description,
+            strict=True,
+        )
+    ]
+    return OpenRecording(
+        raw=raw,
+        sfreq=float(raw.info["sfreq"]),
+        n_times=int(raw.n_times),
+        names=list(raw.ch_names),
+        types=types,
+        units=[_unit(raw, index) for index in range(len(types))],
+        annotations=marks,
+        bads=list(raw.info["bads"]),
+    )
+
+
+# FIFF unit codes (MNE's constants FIFF_UNIT_*) of what readers give.
+_FIFF_UNITS = {6: "M", 7: "rad", 107: "V", 112: "T", 114: "°C", 201: "T/m"}
+# Units that MNE's readers scale to SI although FIFF has no code for them.
+_SCALED = {"µS": "S", "uS": "S"}
+
+
+def _unit(raw, index: int) -> str:
+    channel = raw.info["chs"][index]
+    known = _FIFF_UNITS.get(int(channel["unit"]))
+    original = str((raw._orig_units or {}).get(raw.ch_names[index]) or "n/a")
+    if known == "V" and channel["kind"] == 3:
+        # Kind 3 is a trigger channel, whose counts MNE labels as volts.
+        return "n/a"
+    return known or _SCALED.get(original, original)
+
+
+def _check_records(path: Path, data: str) -> None:
+    """Refuse an EDF or BDF file that is shorter than its header promises.
+
+    The header is 256 bytes, and 256 more per signal; its fields are ASCII at fixed places
+    (Kemp et al. 1992, doi:10.1016/0013-4694(92)90009-7). A record count of -1 means that the
+    writer did not know it, and is no contradiction.
+    """
+    width = 3 if path.suffix.lower() == ".bdf" else 2
+    with open(path, "rb") as file:
+        head = file.read(256)
+        try:
+            n_signals, promised = int(head[252:256]), int(head[236:244])
+            signals = file.read(256 * n_signals)
+            begin = 216 * n_signals
+            per_record = np.array(
+                [int(signals[begin + 8 * i : begin + 8 * i + 8]) for i in range(n_signals)]
+            )
+            header = int(head[184:192])
+        except ValueError:
+            raise RecordingProblem(
+                "unreadable", "this is no EDF or BDF header", file=data, found=repr(head[:16])
+            ) from None
+    size = path.stat().st_size
+    record = int(per_record.sum()) * width
+    held = (size - header) // record if record else 0
+    if promised > held:
+        raise RecordingProblem(
+            "truncated_file",
+            "the file ends before its last record",
+            file=data,
+            found=f"{held} whole records in {size} bytes",
+            expected=f"{promised} records, as the header says",
+            todo="fetch the file again",
+        )
+
+
+def is_boundary(description: str) -> bool:
+    """Return whether a marker says that the signal is cut at its onset."""
+    return bool(BOUNDARY.match(description.strip()))
+
+
+def is_bad(description: str) -> bool:
+    """Return whether a marker says that the signal it spans is bad (MNE's convention)."""
+    return bool(BAD.match(description.strip())) and not is_boundary(description)

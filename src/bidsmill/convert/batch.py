@@ -1,0 +1,141 @@
+"""The conversion of one batch: only what is not done yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bidsmill import batches
+from bidsmill.bids.events import seconds
+from bidsmill.bids.reading import is_boundary
+from bidsmill.convert.recording import convert_recording
+from bidsmill.errors import RecordingProblem
+from bidsmill.formats import files, tables
+from bidsmill.sources.lock import dataset_root
+
+# Libraries that shape the bytes of a matrix.
+LIBRARIES = ("mne", "numpy", "scipy", "pyarrow")
+
+
+def convert_batch(
+    plan_path: Path,
+    fetch_path: Path,
+    annotate_path: Path,
+    manifest_path: Path,
+    *,
+    settings: dict[str, Any],
+    code: str,
+    processes: int = 1,
+    only: str | None = None,
+) -> None:
+    """Convert the recordings of a batch that are not up to date, and write its manifest.
+
+    Parameters
+    ----------
+    plan_path, fetch_path, annotate_path : pathlib.Path
+        ``plan/{batch}.json``, ``fetch/{batch}.json``, ``annotate/{batch}.json``.
+    manifest_path : pathlib.Path
+        ``convert/{batch}.json``. With `only` it is replaced if its bytes differ, and only if
+        every other member has its receipt.
+    settings : dict
+        ``source``, ``path``, ``windows``, ``channels``, ``resample``, ``filter`` and
+        ``on_bad_recording``.
+    code : str
+        Hash of the code of this stage.
+    processes : int
+        Worker processes.
+    only : str, optional
+        Convert this recording, up to date or not, and no other.
+    """
+    plan = files.read_json(plan_path)
+    results = manifest_path.parents[1]
+    work = ConvertWork(
+        root=dataset_root(settings, results),
+        results=results,
+        settings={key: settings[key] for key in ("windows", "channels", "resample", "filter")},
+        fetched=files.read_json(fetch_path)["members"],
+        annotated=files.read_json(annotate_path)["members"],
+    )
+    made_with = {"code": code, **{name: version(name) for name in LIBRARIES}}
+
+    def fingerprint(member: batches.Member) -> str:
+        return files.canonical_sha256([work.inputs(member), made_with])
+
+    manifest = batches.update(
+        plan,
+        results / "matrix",
+        work,
+        fingerprint,
+        verb="converted",
+        on_bad_recording=settings["on_bad_recording"],
+        processes=processes,
+        only=only,
+    )
+    content = files.json_bytes(manifest)
+    if only is None:
+        files.write_bytes(manifest_path, content)
+    elif len(manifest["members"]) == len(plan["members"]):
+        files.replace_if_different(manifest_path, content)
+
+
+@dataclass
+class ConvertWork:
+    """What is done for one recording of a batch."""
+
+    root: Path
+    results: Path
+    settings: dict[str, Any]
+    fetched: dict[str, dict[str, Any]]
+    annotated: dict[str, dict[str, Any]]
+
+    def inputs(self, member: batches.Member) -> dict[str, Any]:
+        """Return all that the matrix of a recording depends on.
+
+        Of the events only those that shape it: place and onset of the chosen ones, and the
+        boundaries. So other labels or tags convert nothing again.
+        """
+        names = {path for key in member["sidecars"] for path in member["sidecars"][key]}
+        used = {n: member["sidecar_files"][n] for n in sorted(names) if not _is_events(n)}
+        windows = dict(self.settings["windows"])
+        windows.pop("events", None)
+        return {
+            "files": member["files"],
+            "sidecars": used,
+            "settings": {**self.settings, "windows": windows},
+            "fetched": self.fetched[member["stem"]],
+            "events": self._event_inputs(member["stem"]),
+        }
+
+    def _event_inputs(self, stem: str) -> list:
+        if self.annotated[stem]["status"] != "annotated":
+            return [self.annotated[stem]["message"]]
+        events = tables.read_tsv(self.results / "events" / f"{stem}.tsv")
+        return [
+            [row, onset, chosen]
+            for row, (onset, chosen, marker) in enumerate(
+                zip(events["onset"], events["chosen"], events["trial_type"], strict=True)
+            )
+            if chosen == "yes" or (is_boundary(marker) and seconds(onset) == seconds(onset))
+        ]
+
+    def __call__(self, member: batches.Member) -> dict[str, Any]:
+        """Convert one recording and return the content of its receipt."""
+        stem = member["stem"]
+        fetched, annotated = self.fetched[stem], self.annotated[stem]
+        if fetched["status"] != "present":
+            raise RecordingProblem(fetched["reason"], fetched["message"])
+        if annotated["status"] != "annotated":
+            raise RecordingProblem("not_annotated", annotated["message"])
+        return convert_recording(
+            member,
+            self.root,
+            self.results / "events" / f"{stem}.tsv",
+            self.results / "matrix" / f"{stem}.parquet",
+            self.settings,
+        )
+
+
+def _is_events(path: str) -> bool:
+    return path.endswith(("_events.tsv", "_events.json")) or path in ("events.tsv", "events.json")

@@ -1,0 +1,83 @@
+"""Which channels of a recording go into its matrix; decided from the recording alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bidsmill.bids.channels import Channel
+from bidsmill.errors import RecordingProblem
+from bidsmill.formats.files import plain_text
+
+# What `data` stands for, by datatype: the first set that the recording has channels of. EDF
+# knows no types, so that without channels.tsv its channels are `eeg` for the reader.
+DATA_TYPES: dict[str, list[set[str]]] = {
+    "eeg": [{"eeg"}],
+    "meg": [{"mag", "grad"}],
+    "ieeg": [{"seeg", "ecog", "dbs"}, {"eeg"}],
+    "emg": [{"emg"}, {"eeg"}],
+    "nirs": [{"fnirs_cw_amplitude"}, {"fnirs_od"}, {"hbo", "hbr"}],
+}
+
+
+def choose_channels(
+    channels: list[Channel], datatype: str, settings: dict[str, Any]
+) -> list[Channel]:
+    """Return the channels of the matrix, in its column order.
+
+    Parameters
+    ----------
+    channels : list of Channel
+        All channels of the recording, in file order.
+    datatype : str
+        BIDS datatype of the recording.
+    settings : dict
+        ``channels`` of the dataset: ``types``, ``policy``, ``names``, ``exclude``, ``bad``.
+
+    Raises
+    ------
+    RecordingProblem
+        ``missing_channels`` if the list names one that the recording lacks;
+        ``no_channels`` if nothing is left.
+    """
+    if settings["policy"] == "list":
+        chosen = _listed(channels, [str(name) for name in settings["names"]])
+    else:
+        types = _types(channels, datatype, settings["types"])
+        chosen = [channel for channel in channels if channel.type in types]
+    excluded = {plain_text(str(name)) for name in settings["exclude"]}
+    chosen = [c for c in chosen if not excluded & {c.name, plain_text(c.source_name)}]
+    if settings["bad"] == "drop":
+        chosen = [c for c in chosen if c.status != "bad"]
+    if not chosen:
+        present = sorted({channel.type for channel in channels})
+        raise RecordingProblem(
+            "no_channels",
+            "no channel of this recording is asked for",
+            found=f"channels of type {', '.join(present)}",
+            expected=f"{datatype} channels of type {', '.join(settings['types'])}",
+            todo="name other types in `channels.types`, or correct channels.tsv",
+        )
+    return chosen
+
+
+def _types(channels: list[Channel], datatype: str, wanted: list[str]) -> set[str]:
+    types = set(wanted) - {"data"}
+    if "data" in wanted:
+        present = {channel.type for channel in channels}
+        candidates = DATA_TYPES[datatype]
+        types |= next((group for group in candidates if group & present), candidates[0])
+    return types
+
+
+def _listed(channels: list[Channel], names: list[str]) -> list[Channel]:
+    by_name = {plain_text(c.source_name): c for c in reversed(channels)}
+    by_name.update({channel.name: channel for channel in channels})
+    missing = [name for name in names if plain_text(name) not in by_name]
+    if missing:
+        raise RecordingProblem(
+            "missing_channels",
+            "the recording lacks channels of the list",
+            found=f"no channel {', '.join(missing)}",
+            expected="every channel of `channels.names`",
+        )
+    return [by_name[plain_text(name)] for name in names]

@@ -1,0 +1,245 @@
+"""The split on disk: `split.tsv` (one row per group) and `split.json` (the certificate).
+
+This module is the only reader and writer of both files, and the only place that says to which
+group, and so to which side, a row of `samples` belongs. Whoever needs the side of a row
+(publishing, report, access) asks `side_of_rows`; the optimiser counts with the same function.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files, tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONTRACT = "1"
+LEVELS = ("subject", "session", "run", "time")
+SIDES = ("train", "validation", "test", "none")
+GROUP_COLUMNS = (
+    "group",
+    "level",
+    "split",
+    "rows",
+    "rows_excluded",
+    "recording",
+    "onset_start",
+    "onset_stop",
+)
+# BIDS 1.10, "Empty-room MEG recordings": sub-emptyroom is a reserved label, not a participant.
+EMPTY_ROOM = "emptyroom"
+
+
+def text_column(samples: pd.DataFrame, name: str) -> np.ndarray:
+    """Return a text column of `samples` as str objects; absent columns and gaps are ''.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype object.
+    """
+    if name not in samples:
+        return np.full(len(samples), "", dtype=object)
+    column = samples[name].astype(object)
+    return column.where(column.notna(), "").map(str).to_numpy(dtype=object)
+
+
+def group_ids(samples: pd.DataFrame, level: str) -> np.ndarray:
+    """Return the group of every row at a level whose groups are named by BIDS entities.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        One row per window, with `recording`, `subject` and `session`.
+    level : {"subject", "session", "run"}
+        `subject` gives ``sub-01``; `session` gives ``sub-01_ses-1``, or ``sub-01`` where the
+        recording has no session; `run` gives the BIDS stem of the recording.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype object; '' for rows without a subject and for empty-room
+        recordings, which belong to nobody.
+    """
+    subject = text_column(samples, "subject")
+    is_person = np.array([s != "" and s.lower() != EMPTY_ROOM for s in subject], dtype=bool)
+    if level == "subject":
+        names = [f"sub-{s}" for s in subject]
+    elif level == "session":
+        session = text_column(samples, "session")
+        names = [
+            f"sub-{s}_ses-{v}" if v else f"sub-{s}" for s, v in zip(subject, session, strict=True)
+        ]
+    elif level == "run":
+        names = list(text_column(samples, "recording"))
+    else:
+        raise ValueError(f"the level {level!r} has no groups named by entities")
+    groups = np.array(names, dtype=object).reshape(len(samples))
+    groups[~is_person] = ""
+    return groups
+
+
+def group_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """Return the group of `table` that covers each row of `samples`.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        One row per window.
+    table : pandas.DataFrame
+        Groups, with `group` and `level`; at level `time` also `recording`, `onset_start` and
+        `onset_stop` (s): a piece covers the rows of its recording with
+        ``onset_start <= onset <= onset_stop``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype object; '' where no group covers the row.
+    """
+    groups = np.full(len(samples), "", dtype=object)
+    for level in LEVELS:
+        part = table[table["level"] == level]
+        if part.empty:
+            continue
+        if level == "time":
+            found = _piece_of_rows(samples, part)
+        else:
+            found = group_ids(samples, level)
+            found[~np.isin(found, part["group"].to_numpy(dtype=object))] = ""
+        groups = np.where(groups == "", found, groups)
+    return groups
+
+
+def _piece_of_rows(samples: pd.DataFrame, pieces: pd.DataFrame) -> np.ndarray:
+    """Find each row's piece by its onset; the pieces of one recording do not overlap."""
+    groups = np.full(len(samples), "", dtype=object)
+    is_person = group_ids(samples, "run") != ""
+    recording = text_column(samples, "recording")
+    onset = samples["onset"].to_numpy(dtype=float)
+    rows_of = rows_by_value(recording)
+    used = pieces[pieces["onset_start"].astype(float).notna()]
+    for name, part in used.groupby("recording", sort=False):
+        rows = rows_of.get(str(name))
+        if rows is None:
+            continue
+        part = part.assign(start=part["onset_start"].astype(float)).sort_values("start")
+        stops = part["onset_stop"].to_numpy(dtype=float)
+        place = np.searchsorted(part["start"].to_numpy(), onset[rows], side="right") - 1
+        inside = (place >= 0) & (onset[rows] <= stops[np.maximum(place, 0)]) & is_person[rows]
+        groups[rows[inside]] = part["group"].to_numpy(dtype=object)[place[inside]]
+    return groups
+
+
+def rows_by_value(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Return, for each distinct text, the numbers of the rows that hold it, in order."""
+    if not len(values):
+        return {}
+    order = np.argsort(values.astype(str), kind="stable")
+    names, first = np.unique(values[order].astype(str), return_index=True)
+    parts = np.split(order, first[1:])
+    return {str(name): rows for name, rows in zip(names, parts, strict=True)}
+
+
+def side_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """Return the side on which each row of `samples` stands.
+
+    Parameters
+    ----------
+    samples : pandas.DataFrame
+        One row per window, with `recording`, `onset`, `subject`, `session`.
+    table : pandas.DataFrame
+        Groups as `read_split` returns them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype object: ``train``, ``validation``, ``test`` or ``none``. Rows that
+        no group covers (empty rooms, rows in the gap between two sides) are ``none``.
+    """
+    side_of = dict(zip(table["group"], table["split"], strict=True))
+    groups = group_of_rows(samples, table)
+    return np.array([side_of.get(g, "none") for g in groups], dtype=object).reshape(len(samples))
+
+
+def write_split(
+    table_path: str | os.PathLike,
+    certificate_path: str | os.PathLike,
+    table: pd.DataFrame,
+    certificate: dict[str, Any],
+) -> None:
+    """Write the table of groups and the certificate, each atomically.
+
+    The certificate is written last: where it stands, its table stands too.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Groups with the columns of `GROUP_COLUMNS`, sorted by the caller.
+    certificate : dict
+        The certificate; its key `contract` must be the contract of this module.
+    """
+    _check(table, certificate, table_path, certificate_path)
+    tables.write_tsv(table_path, table[list(GROUP_COLUMNS)])
+    files.write_json(certificate_path, certificate)
+
+
+def read_split(
+    table_path: str | os.PathLike, certificate_path: str | os.PathLike
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read the table of groups and the certificate.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        The columns of `GROUP_COLUMNS`; `rows` and `rows_excluded` are int64, `onset_start` and
+        `onset_stop` float64 (s, NaN where a group is not a piece of time).
+    certificate : dict
+        The content of `split.json`.
+
+    Raises
+    ------
+    BidsmillError
+        If a file is absent, of another contract, or holds an unknown level or side.
+    """
+    table = tables.read_tsv(table_path)
+    certificate = files.read_json(certificate_path)
+    _check(table, certificate, table_path, certificate_path)
+    try:
+        for name in ("rows", "rows_excluded"):
+            table[name] = table[name].astype("int64")
+        for name in ("onset_start", "onset_stop"):
+            table[name] = table[name].replace("", "nan").astype("float64")
+    except ValueError as error:
+        raise BidsmillError("a split table holds no number", file=table_path, found=error) from None
+    return table, certificate
+
+
+def _check(table, certificate, table_path, certificate_path) -> None:
+    """Refuse a table or certificate that is not of this contract."""
+    found = certificate.get("contract") if isinstance(certificate, dict) else None
+    if found != CONTRACT:
+        raise BidsmillError(
+            "a certificate of a split is of another contract",
+            file=certificate_path,
+            found=found,
+            expected=CONTRACT,
+        )
+    missing = [name for name in GROUP_COLUMNS if name not in table]
+    if missing:
+        raise BidsmillError(
+            "a split table lacks columns", file=table_path, expected=", ".join(missing)
+        )
+    for name, allowed in (("level", LEVELS), ("split", SIDES)):
+        unknown = sorted(set(table[name]) - set(allowed))
+        if unknown:
+            raise BidsmillError(
+                f"a split table holds an unknown {name}",
+                file=table_path,
+                found=", ".join(map(str, unknown)),
+                expected=", ".join(allowed),
+            )

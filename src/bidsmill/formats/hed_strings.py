@@ -1,0 +1,262 @@
+"""HED schemas and searches in assembled HED strings, by hedtools and without the network."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bidsmill.errors import BidsmillError
+from bidsmill.formats.hed_query import Join, Leaf, Token, malformed, parse_query, with_tags
+
+# [prefix:][library_]major.minor.patch, as in HEDVersion of dataset_description.json
+# (HED specification, section 7.4.1).
+VERSION = re.compile(r"(?:(?P<prefix>[A-Za-z]+):)?(?:[a-z]+_)?\d+\.\d+\.\d+")
+
+
+def require_hedtools(purpose: str) -> None:
+    """Import hedtools, or say how to get it.
+
+    Raises
+    ------
+    BidsmillError
+        If hedtools cannot be imported.
+    """
+    try:
+        import hed  # noqa: F401
+    except ImportError as error:
+        raise BidsmillError(
+            f"{purpose} needs hedtools: pip install bidsmill[hed]", found=error
+        ) from None
+
+
+def load_schema(version: str | Sequence[str] | None) -> Any:
+    """Return the HED schema of a version, from the files that hedtools ships.
+
+    Only the folder inside the installed package is read: no network, no cache folder and hence
+    no lock and no race between processes. A schema is parsed once per process.
+
+    Parameters
+    ----------
+    version : str, sequence of str or None
+        ``HEDVersion`` of dataset_description.json: ``"8.3.0"``, or a list with library schemas,
+        ``["8.3.0", "sc:score_2.0.0"]``. None is the newest standard schema shipped: without
+        ``HEDVersion``, BIDS validates with the latest version (BIDS specification, appendix
+        "Hierarchical Event Descriptors").
+
+    Returns
+    -------
+    hed.HedSchema or hed.HedSchemaGroup
+
+    Raises
+    ------
+    BidsmillError
+        If hedtools is not installed, or the version is malformed, contradictory or not shipped.
+    """
+    require_hedtools("reading HED")
+    if version is None:
+        return _load((f"{shipped_versions()['standard'][0]}",))
+    versions = [version] if isinstance(version, str) else version
+    parts = []
+    for part in versions if isinstance(versions, (list, tuple)) else [versions]:
+        if not isinstance(part, str) or not VERSION.fullmatch(part.strip()):
+            raise _unknown_version(version, "a HED version is malformed")
+        parts.append(part.strip())
+    if not parts:
+        raise _unknown_version(version, "a HED version is empty")
+    return _load(tuple(parts))
+
+
+def shipped_versions() -> dict[str, list[str]]:
+    """Return the versions hedtools ships by library (``standard``: of none), newest first."""
+    require_hedtools("reading HED")
+    from hed.schema import hed_cache
+
+    shipped = hed_cache.get_hed_versions(hed_cache.INSTALLED_CACHE_LOCATION, library_name="all")
+    return {library or "standard": list(versions) for library, versions in shipped.items()}
+
+
+@functools.lru_cache(maxsize=16)
+def _load(parts: tuple[str, ...]) -> Any:
+    from hed import HedFileError, load_schema_version
+    from hed.schema import hed_cache
+
+    known = {
+        number if library == "standard" else f"{library}_{number}"
+        for library, numbers in shipped_versions().items()
+        for number in numbers
+    }
+    for part in parts:
+        # Asked of hedtools, an unknown version would be looked for on the network.
+        if part.rpartition(":")[2] not in known:
+            raise _unknown_version(part, "a HED version is not among those hedtools ships")
+    try:
+        return load_schema_version(
+            parts[0] if len(parts) == 1 else list(parts),
+            xml_folder=hed_cache.INSTALLED_CACHE_LOCATION,
+        )
+    except HedFileError as error:
+        message = str(error.message)
+        raise _unknown_version(parts, f"HED versions cannot be combined ({message})") from None
+
+
+def _unknown_version(version: Any, what: str) -> BidsmillError:
+    shipped = [
+        number if library == "standard" else f"{library}_{number}"
+        for library, numbers in sorted(
+            shipped_versions().items(), key=lambda item: (item[0] != "standard", item[0])
+        )
+        for number in numbers
+    ]
+    found = ", ".join(version) if isinstance(version, tuple) else repr(version)
+    return BidsmillError(
+        what,
+        found=found,
+        expected=f"one of {', '.join(shipped)}, or a list with prefixes like 'sc:score_2.0.0'",
+        todo="correct HEDVersion in dataset_description.json, or update hedtools",
+    )
+
+
+def search(
+    strings: Sequence[str], query: str, version: str | Sequence[str] | None = None
+) -> np.ndarray:
+    """Tell which assembled HED strings match a query.
+
+    The query is a hedtools query, or several joined by ``and``, ``or``, ``not`` (see
+    `bidsmill.formats.hed_query`). A tag finds its descendants too: ``Event`` finds
+    ``Sensory-event``; ``"Event"`` in quotation marks finds ``Event`` alone; ``Label/Face`` finds
+    exactly this; ``Label/Fa*`` what begins so; ``Event/Sensory-event`` is ``Sensory-event``.
+    Tags inside expanded definitions are found, and ``Def/Name`` finds ``Def-expand/Name``.
+
+    Parameters
+    ----------
+    strings : sequence of str
+        Assembled HED strings, as in the column ``HED`` of ``samples``. An empty one, ``n/a`` and
+        one that hedtools cannot parse never match, not even ``not Face``.
+    query : str
+        For example ``"Image and not Face"``.
+    version : str, sequence of str or None
+        The HED version of the strings (see `load_schema`).
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (len(strings),)
+        Evaluated once for each distinct string.
+
+    Raises
+    ------
+    BidsmillError
+        If the query is malformed or names a tag that the schema lacks; if hedtools is missing;
+        if the version is not shipped.
+    """
+    tree = parse_query(query, _prefixes(version))
+    strings = list(strings)
+    distinct = {s for s in strings if isinstance(s, str) and s.strip() not in ("", "n/a")}
+    if not distinct and version is None:
+        return np.zeros(len(strings), dtype=bool)
+    require_hedtools("HED search")
+    schema = load_schema(version)
+    matches = _matcher(with_tags(tree, lambda t: _known_tag(query, t, schema)), query)
+    found = {text for text in distinct if matches(_parsed(text, schema))}
+    return np.fromiter(
+        (isinstance(s, str) and s in found for s in strings), dtype=bool, count=len(strings)
+    )
+
+
+def _prefixes(version: str | Sequence[str] | None) -> set[str]:
+    parts = version if isinstance(version, (list, tuple)) else [version]
+    return {p.partition(":")[0].strip() for p in parts if isinstance(p, str) and ":" in p}
+
+
+def _parsed(text: str, schema: Any) -> Any:
+    from hed import HedString
+
+    return HedString(text, schema)
+
+
+def _matcher(tree: Leaf | Join, query: str) -> Callable[[Any], bool]:
+    """Return a function that tells whether a parsed HED string matches."""
+    evaluate = _evaluator(tree, query)
+    return lambda string: bool(string.children) and evaluate(string)
+
+
+def _evaluator(tree: Leaf | Join, query: str) -> Callable[[Any], bool]:
+    if isinstance(tree, Leaf):
+        handler = _handler(tree, query)
+        return lambda string: bool(handler.search(string))
+    parts = [_evaluator(part, query) for part in tree.parts]
+    if tree.word == "and":
+        return lambda string: all(part(string) for part in parts)
+    if tree.word == "or":
+        return lambda string: any(part(string) for part in parts)
+    return lambda string: not parts[0](string)
+
+
+def _handler(leaf: Leaf, query: str) -> Any:
+    from hed import HedQueryError
+    from hed.models import QueryHandler
+
+    try:
+        return QueryHandler(leaf.text)
+    except HedQueryError as error:
+        raise malformed(query, leaf.start, " ".join(str(error).split())) from None
+
+
+def _known_tag(query: str, token: Token, schema: Any) -> str:
+    """Return the tag in the form hedtools searches; refuse one that the schema lacks.
+
+    hedtools finds a bare word among the terms of the schema only, so a misspelt one would
+    silently match nothing. A long form is shortened, as hedtools compares short forms.
+    """
+    mark = "@" if token.text.startswith("@") else ""
+    bare = token.text.removeprefix("@").strip('"')
+    quoted = '"' in token.text
+    prefix, colon, name = bare.rpartition(":")
+    stem = name.rstrip("*").rstrip("/")
+    star = name[len(stem) :]
+    if star and "/" not in name:
+        known = _terms(schema)
+        if any(term.startswith(stem.casefold()) for term in known):
+            return token.text.replace(prefix + colon, "", 1) if colon else token.text
+        raise _absent(query, token, stem, known)
+    tag = _resolved(stem, f"{prefix}:" if colon else None, schema)
+    if tag is None:
+        raise _absent(query, token, stem.split("/")[0], _terms(schema))
+    text = tag.short_tag.rpartition(":")[2] + star
+    return f'{mark}"{text}"' if quoted else mark + text
+
+
+def _resolved(text: str, prefix: str | None, schema: Any) -> Any:
+    """Return `text` as a tag of the schema, or None if it is none."""
+    from hed import HedTag
+
+    for namespace in [prefix] if prefix is not None else schema.valid_prefixes:
+        tag = HedTag(f"{namespace}{text}", schema)
+        if tag.tag_terms:
+            return tag
+    return None
+
+
+def _absent(query: str, token: Token, word: str, known: dict[str, str]) -> BidsmillError:
+    near = difflib.get_close_matches(word.casefold(), list(known), n=3, cutoff=0.6)
+    names = " or ".join(repr(known[name]) for name in near)
+    return malformed(
+        query,
+        token.start,
+        f"the HED schema has no tag {word!r}",
+        f"did you mean {names}?" if near else "look the tag up in the HED schema",
+    )
+
+
+def _terms(schema: Any) -> dict[str, str]:
+    """Return the short names of all tags of the schema, by their lowered form."""
+    return {
+        entry.short_tag_name.casefold(): entry.short_tag_name
+        for prefix in schema.valid_prefixes
+        for entry in schema.schema_for_namespace(prefix).tags.values()
+        if not entry.name.endswith("/#")
+    }

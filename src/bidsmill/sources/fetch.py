@@ -1,0 +1,51 @@
+"""Fetch the files of one batch, and say for each recording whether they are all there."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from bidsmill.formats import files
+from bidsmill.sources import local
+from bidsmill.sources.lock import dataset_root, read_state
+
+log = logging.getLogger(__name__)
+
+
+def fetch_batch(
+    plan_path: Path, manifest_path: Path, *, settings: dict[str, Any], results: Path
+) -> None:
+    """Check the files of a batch and write ``fetch/{batch}.json``.
+
+    A local dataset is read in place: nothing is copied. A file that is no longer the one
+    of the lock, is missing, empty or a pointer costs its recording, and no other.
+
+    Parameters
+    ----------
+    plan_path, manifest_path : pathlib.Path
+        Read and written.
+    settings : dict
+        Settings of the dataset (``source``, ``path``).
+    results : pathlib.Path
+        ``results/{dataset}``.
+    """
+    plan = files.read_json(plan_path)
+    root = dataset_root(settings, results)
+    if settings["source"] == "sample":
+        from bidsmill.sources.sample import write_sample
+
+        write_sample(root)
+    state = read_state(results)
+    members = {}
+    for member in plan["members"]:
+        problem = local.check_files(root, member["files"], state)
+        if problem:
+            log.warning("%s: %s", member["stem"], problem[1])
+        members[member["stem"]] = (
+            {"status": "present"}
+            if problem is None
+            else {"status": "missing", "reason": problem[0], "message": problem[1]}
+        )
+    log.info("%d recordings present", sum(m["status"] == "present" for m in members.values()))
+    files.write_json(manifest_path, {"batch": plan["batch"], "members": members})

@@ -1,0 +1,141 @@
+"""A BIDS folder on a disk: its files and their checksums; read in place, never copied."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bidsmill.bids.pointers import pointer_kind
+from bidsmill.errors import BidsmillError
+from bidsmill.formats.files import sha256_file
+
+# Folders of a dataset that hold no raw recordings (BIDS 1.10, "Directory structure").
+EXCLUDED_FOLDERS = {"derivatives", "sourcedata", "code", "stimuli"}
+
+# path -> [size, mtime in ns, inode, sha256]: what the last look at the folder saw.
+State = dict[str, list]
+
+
+def list_files(root: Path) -> list[str]:
+    """Return the files of a BIDS folder as sorted POSIX paths relative to it.
+
+    Hidden files and folders are left out, and at the top `EXCLUDED_FOLDERS`. Links to folders
+    are followed, each folder once; broken links are files that cannot be read, and are
+    listed.
+
+    Raises
+    ------
+    BidsmillError
+        If there is no such folder, or it holds no dataset_description.json.
+    """
+    if not root.is_dir():
+        raise BidsmillError(
+            "the dataset's folder is missing",
+            file=root,
+            todo="correct `path` in the config, or mount the disk",
+        )
+    if not (root / "dataset_description.json").is_file():
+        raise BidsmillError(
+            "this is no BIDS dataset",
+            file=root,
+            expected="a file dataset_description.json in it",
+            todo="name the folder that holds the `sub-...` folders",
+        )
+    return sorted(_walk(root, "", {os.path.realpath(root)}))
+
+
+def _walk(folder: Path, prefix: str, seen: set[str]) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.name.startswith(".") or (not prefix and entry.name in EXCLUDED_FOLDERS):
+                continue
+            path = f"{prefix}{entry.name}"
+            if not entry.is_dir():
+                yield path
+                continue
+            real = os.path.realpath(entry.path)
+            if real not in seen:
+                seen.add(real)
+                yield from _walk(Path(entry.path), f"{path}/", seen)
+
+
+def checksums(root: Path, paths: list[str], state: State) -> tuple[list[dict[str, Any]], State]:
+    """Return size and sha256 of files; only what moved since `state` is read.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The dataset.
+    paths : list of str
+        Files relative to it.
+    state : dict
+        As returned by the last call; empty at first.
+
+    Returns
+    -------
+    files : list of dict
+        ``path``, ``size`` and ``sha256``; both None for a broken link.
+    state : dict
+        For the next call.
+    """
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        looks = list(pool.map(lambda path: _look(root / path, state.get(path)), paths))
+    listed, new_state = [], {}
+    for path, look in zip(paths, looks, strict=True):
+        size, sha256 = (look[0], look[3]) if look else (None, None)
+        listed.append({"path": path, "size": size, "sha256": sha256})
+        if look:
+            new_state[path] = look
+    return listed, new_state
+
+
+def _look(path: Path, known: list | None) -> list | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    if known and known[:3] == seen:
+        return known
+    return [*seen, sha256_file(path)]
+
+
+def check_files(root: Path, wanted: dict[str, str | None], state: State) -> tuple[str, str] | None:
+    """Check that the files of a recording are still those of the lock, and hold data.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The dataset.
+    wanted : dict
+        Path -> sha256 (None: it was a broken link when it was locked).
+    state : dict
+        What the lock saw: a file that did not move since is not read.
+
+    Returns
+    -------
+    tuple of str or None
+        Reason code and message of the first problem; None if all is well.
+    """
+    for name, sha256 in wanted.items():
+        path = root / name
+        kind = pointer_kind(path)
+        if kind:
+            return "content_not_fetched", (
+                f"{name} is a {kind} pointer: the content was not fetched"
+                " (fetch it, e.g. with `datalad get` or `git lfs pull`, then --forcerun lock)"
+            )
+        look = _look(path, state.get(name))
+        if look is None:
+            return "file_missing", f"{name} is missing, though the lock names it"
+        if look[3] != sha256:
+            return "source_changed", (
+                f"{name} is not the file that was locked; found sha256 {look[3][:12]}…,"
+                f" expected {(sha256 or 'none')[:12]}… (take the news in: --forcerun lock)"
+            )
+        if look[0] == 0:
+            return "empty_file", f"{name} has 0 bytes"
+    return None

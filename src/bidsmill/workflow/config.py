@@ -1,0 +1,196 @@
+"""The configuration: checked against its schema, defaults filled in, errors for people."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from pathlib import Path
+from typing import Any
+
+from bidsmill.errors import BidsmillError
+
+# Settings that a dataset replaces as a whole; the others are merged key by key.
+REPLACED = {"windows", "filter", "include", "resample"}
+
+
+def load_schema(path: str | Path) -> dict[str, Any]:
+    """Read the JSON schema of the configuration (YAML)."""
+    import yaml
+
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with every setting of every dataset spelt out.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML.
+    schema : dict
+        The JSON schema (see `load_schema`).
+
+    Returns
+    -------
+    dict
+        ``store``, ``batches`` and ``datasets``; each dataset holds all settings, its own
+        first, then those of ``defaults``, then those of the schema.
+
+    Raises
+    ------
+    BidsmillError
+        For unknown keys (with the nearest known one), wrong values (with what is allowed) and
+        settings that contradict each other. Every problem is listed.
+    """
+    problems = [*_schema_problems(config, schema)]
+    if not problems:
+        datasets = {
+            name: _settings(own, config.get("defaults") or {}, schema)
+            for name, own in config["datasets"].items()
+        }
+        for name, settings in datasets.items():
+            problems.extend(f"datasets.{name}.{text}" for text in _contradictions(settings))
+    if problems:
+        listed = "".join(f"\n  - {problem}" for problem in problems)
+        raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
+    batches = _filled(config.get("batches") or {}, schema["properties"]["batches"], schema)
+    store = config.get("store", schema["properties"]["store"]["default"])
+    return {"store": store, "batches": batches, "datasets": datasets}
+
+
+def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:
+    shape = schema["$defs"]["settings"]
+    merged = _merged(copy.deepcopy(defaults), own)
+    filled = _filled(merged, shape, schema)
+    filled["windows"] = _filled_windows(filled.get("windows"), schema)
+    return filled
+
+
+def _merged(below: dict, above: dict) -> dict:
+    result = dict(below)
+    for key, value in above.items():
+        if key not in REPLACED and isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = _merged(result[key], value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def _filled(value: dict, shape: dict, schema: dict) -> dict:
+    """Fill the defaults of the schema into a mapping, also in the mappings inside it."""
+    result = dict(value)
+    for key, wanted in shape.get("properties", {}).items():
+        wanted = _target(wanted, schema)
+        if key not in result and "default" in wanted:
+            result[key] = copy.deepcopy(wanted["default"])
+        if isinstance(result.get(key), dict) and "properties" in wanted and "if" not in wanted:
+            result[key] = _filled(result[key], wanted, schema)
+    if "labels" in shape.get("properties", {}):
+        result.setdefault("labels", {})
+        result.setdefault("include", {})
+    return result
+
+
+def _filled_windows(windows: dict | None, schema: dict) -> dict | None:
+    if windows is None:
+        return None
+    shape = schema["$defs"]["windows"]
+    branch = shape["then"] if windows["kind"] == "fixed" else shape["else"]
+    defaults = {
+        key: wanted["default"]
+        for key, wanted in branch["properties"].items()
+        if isinstance(wanted, dict) and "default" in wanted
+    }
+    return {**defaults, **windows}
+
+
+def _target(shape: dict, schema: dict) -> dict:
+    if "$ref" in shape:
+        found = schema
+        for part in shape["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        return {**found, **{k: v for k, v in shape.items() if k != "$ref"}}
+    return shape
+
+
+def _contradictions(settings: dict) -> list[str]:
+    """Return what the schema cannot say."""
+    problems = []
+    if settings["source"] != "local" and "path" in settings:
+        problems.append(f"path: has no meaning with `source: {settings['source']}`")
+    windows, channels, split = settings["windows"], settings["channels"], settings["split"]
+    if windows is None:
+        problems.append("windows: absent; name a kind: `events` or `fixed`")
+    elif windows["kind"] == "fixed" and windows["overlap"] >= windows["length"]:
+        problems.append(
+            f"windows.overlap: found {windows['overlap']}, expected less than the length"
+            f" ({windows['length']} s)"
+        )
+    elif windows["kind"] == "events":
+        if windows["tmin"] >= windows["tmax"]:
+            problems.append(
+                f"windows.tmax: found {windows['tmax']}, expected more than tmin"
+                f" ({windows['tmin']} s)"
+            )
+        base = windows["baseline"]
+        if base and not windows["tmin"] <= base[0] < base[1] <= windows["tmax"]:
+            problems.append(
+                f"windows.baseline: found {base}, expected [from, to] with"
+                f" tmin <= from < to <= tmax ({windows['tmin']} to {windows['tmax']} s)"
+            )
+    if channels["policy"] == "list" and not channels["names"]:
+        problems.append("channels.names: empty, expected names for `policy: list`")
+    if split["test"] + split["validation"] >= 1:
+        problems.append("split: test and validation leave nothing for training")
+    band = settings["filter"] or {}
+    if band.get("low") and band.get("high") and band["low"] >= band["high"]:
+        problems.append(f"filter.high: found {band['high']}, expected more than low")
+    return problems
+
+
+def _schema_problems(config: Any, schema: dict) -> list[str]:
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(schema)
+    found = []
+    for error in sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.path]):
+        found.extend(_explained(error, schema))
+    return list(dict.fromkeys(found))
+
+
+def _explained(error, schema: dict) -> list[str]:
+    """Say one error of jsonschema in words that name the key, what is there and what may be."""
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    rule = error.validator
+    if rule == "additionalProperties" and isinstance(error.instance, dict):
+        known = [key for key, shape in error.schema.get("properties", {}).items() if shape]
+        unknown = [key for key in error.instance if key not in known]
+        return [f"{where}: {_unknown(str(key), known)}" for key in unknown]
+    if rule == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return [f"{where}: the key {key!r} is missing" for key in missing]
+    if rule == "enum":
+        allowed = ", ".join(map(str, error.validator_value))
+        found = str(error.instance).casefold()
+        near = difflib.get_close_matches(found, map(str, error.validator_value), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return [f"{where}: found {error.instance!r}, allowed are {allowed}{hint}"]
+    if rule in ("oneOf",):
+        return [f"{where}: expected exactly one of the keys column, hed"]
+    if rule == "anyOf":
+        allowed = error.schema.get("description") or " or ".join(
+            str(s.get("type", s.get("const", "list"))) for s in error.validator_value
+        )
+        return [f"{where}: found {error.instance!r}, allowed: {allowed}"]
+    if rule == "not" or (rule == "pattern" and "propertyNames" in error.absolute_schema_path):
+        return [f"{where}: the name {error.instance!r} cannot be used here"]
+    wanted = {"type": "a value of type", "minimum": "at least", "maximum": "at most"}.get(
+        rule, rule
+    )
+    return [f"{where}: found {error.instance!r}, expected {wanted} {error.validator_value}"]
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+    return f"unknown key {key!r}; {hint}"

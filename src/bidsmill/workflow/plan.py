@@ -1,0 +1,103 @@
+"""From a lock to the plans of its batches: what each job takes as its input."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from bidsmill.batches import batch_name, bucket, number_of_batches
+from bidsmill.bids.recordings import Recording, find_recordings, included
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
+from bidsmill.sources.lock import make_lock
+
+log = logging.getLogger(__name__)
+
+
+def lock_dataset(
+    lock_path: Path, *, dataset: str, settings: dict[str, Any], batches: dict[str, Any]
+) -> None:
+    """Lock a dataset and write the plans beside the lock.
+
+    Plans are not declared as outputs and are replaced only when their bytes differ, so that a
+    batch in which nothing changed does not run again.
+
+    Parameters
+    ----------
+    lock_path : pathlib.Path
+        ``results/{dataset}/lock.json``.
+    dataset : str
+        Dataset id.
+    settings : dict
+        ``source``, ``path``, ``version``, ``include``.
+    batches : dict
+        Limits of a mean batch: ``recordings``, ``gigabytes``.
+
+    Raises
+    ------
+    BidsmillError
+        If the dataset cannot be read or no recording matches ``include``.
+    """
+    results = lock_path.parent
+    lock = make_lock(dataset, settings, results)
+    found = find_recordings(entry["path"] for entry in lock["files"])
+    recordings = [recording for recording in found if included(recording, settings["include"])]
+    if not recordings:
+        raise BidsmillError(
+            f"the dataset {dataset} holds no recording that is asked for",
+            file=lock["source"]["path"],
+            found=f"{len(found)} recordings before `include` is applied",
+            expected=f"recordings with {settings['include'] or 'a known format'}",
+        )
+    write_plans(results / "plan", lock, recordings, batches)
+    files.write_json(lock_path, lock)
+
+
+def write_plans(
+    folder: Path, lock: dict[str, Any], recordings: list[Recording], batches: dict[str, Any]
+) -> None:
+    """Write ``plan/{batch}.json`` for every batch, and ``plan/dataset.json``."""
+    known = {entry["path"]: entry for entry in lock["files"]}
+    members = [_member(recording, known) for recording in recordings]
+    count = number_of_batches(
+        [member["size"] for member in members], batches["recordings"], batches["gigabytes"]
+    )
+    plans: dict[int, list] = {}
+    for member in members:
+        plans.setdefault(bucket(member["stem"], count), []).append(member)
+    names = {batch_name(index): plans[index] for index in sorted(plans)}
+    changed = 0
+    for name, batch in names.items():
+        plan = {"dataset": lock["dataset"], "batch": name, "batches": count, "members": batch}
+        changed += files.replace_if_different(folder / f"{name}.json", files.json_bytes(plan))
+    overview = {
+        "dataset": lock["dataset"],
+        "snapshot": lock["snapshot"],
+        "root": lock["source"]["path"],
+        "lock_sha256": files.canonical_sha256(lock),
+        "hed_version": lock["description"].get("HEDVersion"),
+        "description": lock["description"],
+        "source": lock["source"]["kind"],
+        "batches": list(names),
+        "recordings": {member["stem"]: bucket(member["stem"], count) for member in members},
+    }
+    files.replace_if_different(folder / "dataset.json", files.json_bytes(overview))
+    for stale in folder.glob("b*.json"):
+        if stale.stem not in names:
+            stale.unlink()
+    log.info("%d recordings in %d batches, %d changed", len(members), len(names), changed)
+
+
+def _member(recording: Recording, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    sidecars = {path for paths in recording.sidecars.values() for path in paths}
+    return {
+        "stem": recording.stem,
+        "datatype": recording.datatype,
+        "data": recording.data,
+        "size": sum(known[path]["size"] or 0 for path in recording.files),
+        "files": {path: known[path]["sha256"] for path in recording.files},
+        "sidecars": recording.sidecars,
+        "sidecar_files": {path: known[path]["sha256"] for path in sorted(sidecars)},
+        "alternatives": recording.alternatives,
+    }

@@ -1,0 +1,315 @@
+"""The cache under damage, many processes, kills, and folders that cannot be written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+
+import numpy as np
+import pytest
+from access_store import A_SOURCES, A_TYPES, Recording, StoreBuilder, samples_of
+
+import bidsmill
+from bidsmill.access.cache import Cache, default_folder
+from bidsmill.errors import BidsmillError
+
+KILLS = 5
+KILLS_LONG = 50
+
+
+def recordings_of(count: int, rows: int = 20, n_times: int = 16) -> list[Recording]:
+    return [
+        Recording(f"{i:02}", A_SOURCES, A_TYPES, rows=rows, n_times=n_times)
+        for i in range(1, count + 1)
+    ]
+
+
+@pytest.fixture
+def built(tmp_path):
+    recordings = recordings_of(6)
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("ds", recordings, samples_of(recordings))
+    return builder.root, recordings
+
+
+def opened(built, cache):
+    dataset = bidsmill.open(built[0], cache=cache)["ds"]
+    entries = [dataset.matrices[recording.name] for recording in built[1]]
+    return dataset, entries
+
+
+def all_rows(recordings) -> np.ndarray:
+    return np.concatenate([recording.array for recording in recordings])
+
+
+def test_entries_are_npy_files_of_the_rows(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    X = dataset.select(excluded=True).arrays()
+    np.testing.assert_array_equal(X, all_rows(built[1]))
+    for recording, entry in zip(built[1], entries, strict=True):
+        stored = built[0] / entry["path"]
+        sha256 = hashlib.sha256(stored.read_bytes()).hexdigest()
+        loaded = np.load(tmp_path / "cache" / "matrix" / f"{sha256}.npy", allow_pickle=False)
+        assert loaded.dtype == np.dtype("<f4") and loaded.flags.c_contiguous
+        np.testing.assert_array_equal(loaded, recording.array)
+
+
+def test_a_warm_cache_needs_no_matrix_files(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.select().arrays()
+    for entry in entries:
+        (built[0] / entry["path"]).unlink()
+    again = opened(built, tmp_path / "cache")[0].select(excluded=True).arrays()
+    np.testing.assert_array_equal(again, all_rows(built[1]))
+
+
+def test_arrays_of_the_cache_cannot_be_written(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    array = dataset.cache.array(entries[0])
+    with pytest.raises(ValueError):
+        array[0] = 0
+
+
+@pytest.mark.parametrize("damage", ["truncated", "longer", "empty", "header", "other shape"])
+def test_a_damaged_entry_is_made_again(built, tmp_path, damage):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.select().arrays()
+    path = dataset.cache.entry_path(entries[2]["sha256"])
+    content = path.read_bytes()
+    if damage == "other shape":
+        np.save(path, built[1][2].array.reshape(5, 20, 16))
+    else:
+        path.write_bytes(
+            {
+                "truncated": content[:-1],
+                "longer": content + b"\0",
+                "empty": b"",
+                "header": b"x" * 128 + content[128:],
+            }[damage]
+        )
+    again = opened(built, tmp_path / "cache")[0].select(excluded=True).arrays()
+    np.testing.assert_array_equal(again, all_rows(built[1]))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "missing", "swapped"])
+def test_a_damaged_matrix_is_an_error_that_names_it(built, tmp_path, damage):
+    dataset, entries = opened(built, tmp_path / "cache")
+    path = built[0] / entries[1]["path"]
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif damage == "truncated":
+        path.write_bytes(content[:-10])
+    elif damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes((built[0] / entries[0]["path"]).read_bytes())
+    with pytest.raises(BidsmillError) as error:
+        dataset.select().arrays()
+    assert error.value.file == str(path)
+    if damage == "truncated":
+        assert error.value.found == f"{len(content) - 10} bytes"
+        assert error.value.expected == f"{len(content)} bytes"
+    if damage == "flipped":
+        assert error.value.found == f"sha256 {hashlib.sha256(content).hexdigest()}"
+        assert error.value.expected == f"sha256 {entries[1]['sha256']}"
+    assert not dataset.cache.entry_path(entries[1]["sha256"]).exists()
+
+
+def test_a_folder_that_cannot_be_made(built, tmp_path):
+    """A file in the place of the folder: what root sees, too, unlike a folder without rights."""
+    (tmp_path / "occupied").write_text("")
+    dataset = opened(built, tmp_path / "occupied" / "cache")[0]
+    with pytest.warns(RuntimeWarning, match="cannot be written.*BIDSMILL_CACHE"):
+        X = dataset.select(excluded=True).arrays()
+    np.testing.assert_array_equal(X, all_rows(built[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(dataset.select(excluded=True).arrays(), X)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_full_disk(built, tmp_path):
+    """The kernel refuses to write past a limit, in the middle of an entry."""
+    code = f"""
+        import resource, warnings, bidsmill
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            X = bidsmill.open({str(built[0])!r})["ds"].select(excluded=True).arrays()
+        assert "cannot be written" in str(caught[0].message), caught
+        import hashlib
+        print(hashlib.sha256(X.tobytes()).hexdigest())
+    """
+    run = _python(code, tmp_path / "cache")
+    out, error = run.communicate()
+    assert run.returncode == 0, error
+    assert out.strip() == hashlib.sha256(all_rows(built[1]).tobytes()).hexdigest()
+    assert list((tmp_path / "cache" / "matrix").iterdir()) == []
+
+
+def test_only_a_bounded_number_of_maps_is_kept(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.max_maps = 2
+    rows = dataset.select(excluded=True).rows()
+    order = np.random.default_rng(0).permutation(120)
+    np.testing.assert_array_equal(rows.take(order), all_rows(built[1])[order])
+    assert len(dataset.cache._maps) == 2
+    if os.path.isdir("/proc/self/fd"):
+        here = str(tmp_path / "cache")
+        links = [os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+        open_entries = [x for x in links if os.path.islink(x) and here in os.readlink(x)]
+        assert len(open_entries) <= 2
+
+
+def test_a_pickled_reader_carries_no_open_files(built, tmp_path):
+    dataset = opened(built, tmp_path / "cache")[0]
+    rows = dataset.select(excluded=True).rows()
+    rows.all()
+    content = pickle.dumps(rows)
+    assert len(content) < all_rows(built[1]).nbytes / 2
+    copy = pickle.loads(content)
+    assert not copy.cache._maps and rows.cache._maps
+    np.testing.assert_array_equal(copy.all(), all_rows(built[1]))
+
+
+def test_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("BIDSMILL_CACHE", str(tmp_path / "named"))
+    assert default_folder() == tmp_path / "named"
+    monkeypatch.delenv("BIDSMILL_CACHE")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_folder() == tmp_path / "xdg" / "bidsmill"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_folder() == tmp_path / ".cache" / "bidsmill"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert default_folder() == tmp_path / "Library" / "Caches" / "bidsmill"
+
+
+def _python(code: str, cache) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "BIDSMILL_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_four_processes_fill_one_cache(built, tmp_path):
+    code = """
+        import hashlib, sys, time
+        import numpy as np, pandas, pyarrow.parquet, bidsmill
+        rows = bidsmill.open({root!r})["ds"].select(excluded=True).rows()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        order = np.random.default_rng({seed}).permutation(len(rows))
+        X = np.empty((len(rows), *rows.shape), np.float32)
+        for i in order:
+            X[i] = rows.take([i])[0]
+        print(hashlib.sha256(X.tobytes()).hexdigest())
+    """
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code).format(root=str(built[0]), seed=seed)],
+            env={**os.environ, "BIDSMILL_CACHE": str(tmp_path / "cache")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(4)
+    ]
+    for run in runs:
+        assert run.stdout.readline() == "ready\n"
+    for run in runs:  # all four are loaded and start together
+        run.stdin.write("go\n")
+        run.stdin.flush()
+    expected = hashlib.sha256(all_rows(built[1]).tobytes()).hexdigest()
+    for run in runs:
+        out, error = run.communicate(timeout=120)
+        assert run.returncode == 0, error
+        assert out.strip() == expected
+    entries = sorted(path.name for path in (tmp_path / "cache" / "matrix").iterdir())
+    matrices = opened(built, tmp_path / "cache")[1]
+    assert entries == sorted(f"{entry['sha256']}.npy" for entry in matrices)
+
+
+def kill_writers(built, folder, kills: int) -> int:
+    """Kill processes that fill one cache at random moments; return how many were at work."""
+    code = f"""
+        import bidsmill, numpy, pandas, pyarrow.parquet
+        rows = bidsmill.open({str(built[0])!r})["ds"].select(excluded=True).rows()
+        print("ready", flush=True)
+        rows.all()
+        print("done", flush=True)
+    """
+    start = _python(code, folder.with_name("whole"))
+    assert start.stdout.readline() == "ready\n"
+    began = time.perf_counter()
+    assert start.stdout.readline() == "done\n"
+    duration = time.perf_counter() - began
+    start.communicate()
+    moments = random.Random(0)
+    at_work = 0
+    for _ in range(kills):
+        for path in folder.glob("matrix/*.npy"):
+            path.unlink()
+        run = _python(code, folder)
+        assert run.stdout.readline() == "ready\n"
+        time.sleep(moments.random() * duration)
+        run.send_signal(signal.SIGKILL)
+        out, _ = run.communicate()
+        at_work += out == ""
+        for recording in built[1]:
+            sha256 = opened(built, folder)[0].matrices[recording.name]["sha256"]
+            path = folder / "matrix" / f"{sha256}.npy"
+            if path.exists():  # whole, or absent
+                np.testing.assert_array_equal(np.load(path), recording.array)
+    return at_work
+
+
+@pytest.fixture
+def built_large(tmp_path):
+    recordings = recordings_of(6, rows=400, n_times=512)
+    builder = StoreBuilder(tmp_path / "store")
+    for recording in recordings:
+        recording.group_rows = 50
+    builder.publish("ds", recordings, samples_of(recordings))
+    return builder.root, recordings
+
+
+def check_kills(built, folder, kills):
+    at_work = kill_writers(built, folder, kills)
+    assert at_work >= kills / 2, "most kills came while the cache was being filled"
+    dataset, entries = opened(built, folder)
+    np.testing.assert_array_equal(dataset.select(excluded=True).arrays(), all_rows(built[1]))
+    for part in folder.glob("matrix/.*.part"):  # what the killed ones left is removed when old
+        os.utime(part, (0, 0))
+    for entry in entries:
+        dataset.cache.entry_path(entry["sha256"]).unlink()
+    Cache.array(opened(built, folder)[0].cache, entries[0])
+    opened(built, folder)[0].select().arrays()
+    assert sorted(path.suffix for path in (folder / "matrix").iterdir()) == [".npy"] * 6
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_killed_while_filling(built_large, tmp_path):
+    check_kills(built_large, tmp_path / "cache", KILLS)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_killed_while_filling_many_times(built_large, tmp_path):
+    check_kills(built_large, tmp_path / "cache", KILLS_LONG)

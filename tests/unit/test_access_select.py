@@ -1,0 +1,323 @@
+"""Rows and channels of a selection, against the arrays that went into the store."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from access_store import (
+    A_SOURCES,
+    A_TYPES,
+    FACES,
+    Recording,
+    StoreBuilder,
+    expected_rows,
+    mixed_recordings,
+    samples_of,
+)
+
+import bidsmill
+from bidsmill.errors import BidsmillError
+
+A_COLUMNS = ["Fz", "A.1", 'EEG "x"', "µV/ref", "EOG"]
+B_COLUMNS = ["Cz", "x-0", "X-1", "EOG", "A.1"]
+RECORDINGS = mixed_recordings()
+SAMPLES = samples_of(RECORDINGS)
+LAYOUT_A, LAYOUT_B = RECORDINGS[0].layout, RECORDINGS[3].layout
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("select")
+    builder = StoreBuilder(root / "store")
+    builder.publish("mixed", RECORDINGS, SAMPLES)
+    builder.publish("plain", RECORDINGS[:3], SAMPLES.iloc[:21])
+    return bidsmill.open(builder.root, cache=root / "cache")
+
+
+@pytest.fixture(scope="module")
+def mixed(store):
+    return store["mixed"]
+
+
+@pytest.fixture(scope="module")
+def plain(store):
+    return store["plain"]
+
+
+def keys(selection) -> list:
+    return selection.samples[["recording", "row"]].to_numpy().tolist()
+
+
+def keys_where(condition, frame=SAMPLES) -> list:
+    return frame.loc[condition, ["recording", "row"]].to_numpy().tolist()
+
+
+def test_arrays_are_what_went_in(plain):
+    selection = plain.select(excluded=True)
+    X = selection.arrays()
+    assert X.dtype == np.float32 and X.flags.writeable
+    np.testing.assert_array_equal(X, np.concatenate([r.array for r in RECORDINGS[:3]]))
+    assert selection.channels == A_COLUMNS
+    assert selection.sfreq == 128.0
+    np.testing.assert_allclose(selection.times, -0.0625 + np.arange(16) / 128, atol=1e-15)
+    assert len(selection) == 21 and selection.mask.all() and selection.mask.shape == (21, 5)
+
+
+def test_excluded_rows_are_hidden(plain):
+    selection = plain.select()
+    assert keys(selection) == keys_where(SAMPLES["excluded"] == "", SAMPLES)[:20]
+    np.testing.assert_array_equal(
+        selection.arrays(), np.delete(plain.select(excluded=True).arrays(), 3, axis=0)
+    )
+    assert len(selection.select()) == 20 and len(selection.select(excluded=True)) == 20
+    assert len(plain.select(excluded=True).select(split="train")) == 16
+    assert len(plain.select(excluded=True).select(excluded=False)) == 20
+
+
+def test_rows_by_split_where_and_recordings(mixed):
+    good = SAMPLES["excluded"] == ""
+    test = SAMPLES["split"] == "test"
+    assert keys(mixed.select(split="test")) == keys_where(test)
+    assert keys(mixed.select(split=["train", "test"])) == keys_where(good)
+    assert keys(mixed.select(where="face == 'Famous' and rt < 0.5")) == keys_where(
+        good & (SAMPLES["face"] == "Famous") & (SAMPLES["rt"] < 0.5)
+    )
+    names = [RECORDINGS[4].name, RECORDINGS[1].name]
+    assert keys(mixed.select(recordings=names)) == keys_where(SAMPLES["recording"].isin(names))
+    assert keys(mixed.select(recordings=names[0], split="test")) == keys_where(
+        SAMPLES["recording"] == names[0]
+    )
+
+
+def test_select_can_be_chained_and_changes_nothing(mixed):
+    first = mixed.select(split="test")
+    before = keys(first)
+    second = first.select(where="`participant_hand pref` == 'R' and participant_age < 30")
+    assert keys(second) == keys_where(SAMPLES["subject"] == "03")
+    assert keys(first) == before
+    frame = first.samples
+    frame["face"] = "changed"
+    assert "changed" not in set(first.samples["face"])
+
+
+def test_rows_without_a_label_are_left_out(plain):
+    selection = plain.select(split="train")
+    frame = selection.samples
+    X, y = selection.arrays("face")
+    there = frame["face"] != ""
+    assert 0 < there.sum() < len(there)
+    assert y.dtype.kind == "U" and y.tolist() == frame.loc[there, "face"].tolist()
+    np.testing.assert_array_equal(X, selection.arrays()[there.to_numpy(bool)])
+    assert keys(selection.labelled("face")) == keys_where(there, frame)
+    assert selection.classes("face") == FACES
+
+
+def test_targets_of_numbers_and_of_other_columns(plain):
+    selection = plain.select()
+    frame = selection.samples
+    X, y = selection.arrays("rt")
+    there = frame["rt"].notna().to_numpy(bool)
+    assert y.dtype == np.float64 and y.tolist() == frame.loc[there, "rt"].tolist()
+    np.testing.assert_array_equal(X, selection.arrays()[there])
+    y = selection.arrays("subject")[1]
+    assert y.tolist() == frame["subject"].tolist()
+    assert selection.classes("subject") == ["01", "02", "03"]
+    assert plain.select(split="test").classes("subject") == ["01", "02", "03"]
+    y = selection.arrays("onset")[1]
+    assert y.dtype == np.float64 and y.tolist() == frame["onset"].tolist()
+    X, Y = selection.arrays(["face", "rt"])
+    both = frame[(frame["face"] != "") & frame["rt"].notna()]
+    pd.testing.assert_frame_equal(Y, both[["face", "rt"]].reset_index(drop=True))
+    assert len(X) == len(both) < len(frame)
+    with pytest.raises(BidsmillError, match="holds numbers and has no classes"):
+        selection.classes("rt")
+    with pytest.raises(BidsmillError, match=r"'faec'.*perhaps 'face'"):
+        selection.arrays("faec")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        ["A.1"],
+        ["µV/ref", 'EEG "x"'],
+        ["A.1", 'EEG "x"', "µV/ref"],
+        ["EOG", "Fz", "A.1"],
+        A_COLUMNS,
+        A_COLUMNS[::-1],
+    ],
+)
+def test_channels_by_name(plain, wanted):
+    selection = plain.select(channels=wanted)
+    frame = selection.samples
+    assert selection.channels == wanted
+    np.testing.assert_array_equal(selection.arrays(), expected_rows(RECORDINGS, frame, wanted))
+    positions = [7, 2, 2, 19, 0, 11]
+    np.testing.assert_array_equal(
+        selection.rows().take(positions), expected_rows(RECORDINGS, frame.iloc[positions], wanted)
+    )
+
+
+def test_channels_by_source_name(plain, mixed):
+    selection = plain.select(channels=[" Fz ", "A.1"])
+    assert selection.channels == [" Fz ", "A.1"]
+    np.testing.assert_array_equal(
+        selection.arrays(), expected_rows(RECORDINGS, selection.samples, ["Fz", "A.1"])
+    )
+    of_b = mixed.select(where=f"layout == '{LAYOUT_B}'", channels=["X", "x"])
+    np.testing.assert_array_equal(
+        of_b.arrays(), expected_rows(RECORDINGS, of_b.samples, ["X-1", "x-0"])
+    )
+    with pytest.raises(BidsmillError, match="two names mean the same channel"):
+        plain.select(channels=["Fz", " Fz "]).arrays()
+
+
+def test_a_source_name_of_several_channels_is_ambiguous(tmp_path):
+    recording = Recording("01", ["EEG", "EEG", "Cz"], ["eeg"] * 3)
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("twice", [recording], samples_of([recording]))
+    dataset = bidsmill.open(builder.root, cache=tmp_path / "cache")["twice"]
+    with pytest.raises(BidsmillError, match=r"several channels.*EEG-0, EEG-1"):
+        dataset.select(channels=["EEG"]).arrays()
+    np.testing.assert_array_equal(
+        dataset.select(channels="EEG-1", excluded=True).arrays(), recording.array[:, [1]]
+    )
+
+
+def test_channels_by_type(plain, mixed):
+    assert plain.select(channels="eog").channels == ["EOG"]
+    assert plain.select(channels="eeg").channels == A_COLUMNS[:4]
+    assert mixed.select(channels="eog").arrays().shape == (37, 1, 16)
+    with pytest.raises(BidsmillError, match=r"different channels of type eeg.*common"):
+        _ = mixed.select(channels="eeg").view
+
+
+def test_unknown_channels(plain, mixed):
+    with pytest.raises(BidsmillError, match=r"'Fzz'.*perhaps Fz"):
+        plain.select(channels=["Fzz"])
+    with pytest.raises(BidsmillError, match="named twice"):
+        plain.select(channels=["EOG", "EOG"]).arrays()
+    with pytest.raises(BidsmillError, match="no channel is named"):
+        plain.select(channels=[]).arrays()
+    with pytest.raises(BidsmillError, match=r"has no channel 'Fz'.*channels='common'") as error:
+        mixed.select(channels=["Fz", "EOG"]).arrays()
+    assert RECORDINGS[3].name in str(error.value)
+
+
+def test_layouts_are_never_stacked_silently(mixed):
+    selection = mixed.select()
+    assert len(selection) == 37, "rows can be counted and looked at"
+    for read in (selection.arrays, lambda: selection.channels, lambda: selection.times):
+        with pytest.raises(BidsmillError, match="different channels, so they cannot be stacked"):
+            read()
+    with pytest.raises(BidsmillError) as error:
+        selection.arrays()
+    lines = error.value.found.strip().splitlines()
+    assert lines[0].split()[:3] == ["layout", "channels", "Hz"]
+    assert lines[1].startswith(f"{LAYOUT_A}  5         128  16       -0.0625   Fz (eeg, V)")
+    assert lines[2].startswith(f"{LAYOUT_B}  5         128  16       -0.0625   Cz (eeg, V)")
+    for way in ("channels='common'", "channels='union'", f"where=\"layout == '{LAYOUT_A}'\""):
+        assert way in error.value.todo
+    chosen = mixed.select(where=f"layout == '{LAYOUT_B}'")
+    assert chosen.channels == B_COLUMNS
+    np.testing.assert_array_equal(chosen.arrays(), expected_rows(RECORDINGS, chosen.samples))
+
+
+def test_common_channels(mixed):
+    selection = mixed.select(channels="common")
+    assert selection.channels == ["A.1", "EOG"], "the order of the first layout"
+    expected = expected_rows(RECORDINGS, selection.samples, ["A.1", "EOG"])
+    np.testing.assert_array_equal(selection.arrays(), expected)
+    turned = selection.select(channels=["EOG", "A.1"])
+    np.testing.assert_array_equal(turned.arrays(), expected[:, ::-1])
+
+
+def test_union_of_channels(mixed):
+    selection = mixed.select(channels="union")
+    names = [*A_COLUMNS, "Cz", "x-0", "X-1"]
+    assert selection.channels == names
+    by_name = {recording.name: recording for recording in RECORDINGS}
+    expected = np.full((37, 8, 16), np.nan, np.float32)
+    there = np.zeros((37, 8), bool)
+    for i, (name, row) in enumerate(keys(selection)):
+        for channel, data in zip(by_name[name].columns, by_name[name].array[row], strict=True):
+            expected[i, names.index(channel)] = data
+            there[i, names.index(channel)] = True
+    np.testing.assert_array_equal(selection.arrays(), expected)
+    np.testing.assert_array_equal(selection.mask, there)
+    np.testing.assert_array_equal(selection.rows().take([30, 0, 36]), expected[[30, 0, 36]])
+
+
+@pytest.mark.parametrize(
+    "change", [{"sfreq": 256.0}, {"n_times": 20}, {"tmin": 0.0}], ids=["sfreq", "n_times", "tmin"]
+)
+def test_time_axes_can_never_be_stacked(tmp_path, change):
+    other = Recording("02", ["Pz", *A_SOURCES[1:]], A_TYPES, **change)
+    recordings = [RECORDINGS[0], other]
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("times", recordings, samples_of(recordings))
+    dataset = bidsmill.open(builder.root, cache=tmp_path / "cache")["times"]
+    for channels in (None, "common", "union", ["EOG"]):
+        with pytest.raises(BidsmillError, match="can never be stacked") as error:
+            dataset.select(channels=channels).arrays()
+        assert f"where=\"layout == '{LAYOUT_A}'\"" in error.value.todo
+    chosen = dataset.select(where=f"layout == '{other.layout}'")
+    np.testing.assert_array_equal(chosen.arrays(), other.array)
+
+
+def test_a_channel_of_two_units_is_not_common(tmp_path):
+    other = Recording("02", A_SOURCES, A_TYPES, units=["V", "V", "V", "V", "uV"])
+    recordings = [RECORDINGS[0], other]
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("units", recordings, samples_of(recordings))
+    dataset = bidsmill.open(builder.root, cache=tmp_path / "cache")["units"]
+    assert dataset.select(channels="common").channels == A_COLUMNS[:4]
+    for channels in ("union", ["EOG"]):
+        with pytest.raises(BidsmillError, match="'EOG' is not the same in all recordings"):
+            dataset.select(channels=channels).arrays()
+
+
+def test_nothing_selected(plain):
+    selection = plain.select(where="subject == '99'")
+    assert len(selection) == 0 and selection.samples.empty
+    with pytest.raises(BidsmillError, match="no row is selected"):
+        selection.arrays("face")
+
+
+def test_unknown_splits_and_recordings(plain):
+    with pytest.raises(BidsmillError, match=r"'trian'.*perhaps 'train'"):
+        plain.select(split="trian")
+    with pytest.raises(BidsmillError, match=r"split 'validation'.*train 16, test 5"):
+        plain.select(split="validation")
+    with pytest.raises(BidsmillError, match=r"perhaps 'sub-01_task-faces_eeg'"):
+        plain.select(recordings=["sub-1_task-faces_eeg"])
+
+
+def test_samples_beyond_the_matrix_are_refused(tmp_path):
+    samples = SAMPLES.iloc[:8].copy()
+    samples.loc[7, "row"] = 8
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("beyond", RECORDINGS[:1], samples)
+    dataset = bidsmill.open(builder.root, cache=tmp_path / "cache")["beyond"]
+    with pytest.raises(BidsmillError, match=r"found: row 8; expected: 0 to 7"):
+        dataset.select().arrays()
+
+
+def test_hed(plain):
+    pytest.importorskip("hed")
+    selection = plain.select(hed="Label/Famous", split="train")
+    good = (SAMPLES["excluded"] == "") & (SAMPLES["split"] == "train")
+    expected = keys_where(good & (SAMPLES["face"] == "Famous"), SAMPLES.iloc[:21])
+    assert expected and keys(selection) == expected
+    assert len(plain.select(hed="Sensory-event")) == (plain.select().samples["face"] != "").sum()
+
+
+def test_wide_matrices(tmp_path):
+    sources = [f"g{i}" for i in range(1100)]
+    recording = Recording("01", sources, ["grad"] * 1100, n_times=3, units=["T/m"] * 1100)
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("wide", [recording], samples_of([recording]))
+    dataset = bidsmill.open(builder.root, cache=tmp_path / "cache")["wide"]
+    np.testing.assert_array_equal(dataset.select(excluded=True).arrays(), recording.array)
+    chosen = dataset.select(channels=["g1099", "g3"], excluded=True)
+    np.testing.assert_array_equal(chosen.arrays(), recording.array[:, [1099, 3]])

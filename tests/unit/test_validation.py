@@ -1,0 +1,268 @@
+"""Validation of whole datasets: the official validator, hedtools, and their failures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bidsmill.bids import official_validator
+from bidsmill.bids.crosschecks import cross_check
+from bidsmill.bids.hed_validation import run_hed_validation
+from bidsmill.bids.official_validator import run_validator
+from bidsmill.bids.validation import fatal_issues, validate_dataset
+from bidsmill.errors import BidsmillError
+
+# What the README of the corpus states of the official validator: errors, warnings.
+STATED = {
+    "eeglab_attention": (0, 104),
+    "uci_alcoholism": (0, 381),
+    "muse_p300": (0, 445),
+    "eegmmi_motor": (0, 76),
+    "amplifier_mix": (0, 171),
+    "emg_gestures": (0, 28),
+    "meg_mix": (0, 69),
+}
+
+
+def hed_version(root):
+    return json.loads((root / "dataset_description.json").read_text()).get("HEDVersion")
+
+
+def validated(root, output, **keywords):
+    return validate_dataset(root, output=output, hed_version=hed_version(root), **keywords)
+
+
+@pytest.fixture
+def fake_validator(monkeypatch, tmp_path):
+    """Return a function that puts a Python script in the place of the validator."""
+
+    def install(script):
+        path = tmp_path / "validator.py"
+        path.write_text(script)
+        monkeypatch.setattr(official_validator, "_command", lambda: [sys.executable, str(path)])
+
+    return install
+
+
+@pytest.fixture
+def silent_validator(fake_validator):
+    fake_validator('print(\'{"issues": {"issues": []}, "summary": {"schemaVersion": "1"}}\')')
+
+
+@pytest.fixture
+def hed_dataset(tmp_path):
+    """Return a function that writes a dataset from texts by path."""
+
+    def write(files):
+        root = tmp_path / "data"
+        for path, content in files.items():
+            target = root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return root
+
+    return write
+
+
+EVENTS = "sub-01/eeg/sub-01_task-x_events.tsv"
+SIDECAR = "task-x_events.json"
+GOOD = json.dumps({"trial_type": {"HED": {"a": "Red", "b": "Blue"}}})
+TABLE = "onset\tduration\ttrial_type\tHED\n1\t0\ta\tn/a\n2\t0\tb\tRedd\n"
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", sorted(STATED))
+def test_healthy_datasets_have_no_errors(corpus, tmp_path, name):
+    result = validated(corpus / name, tmp_path / "validation.json")
+    validator = result["validator"]
+    assert (validator["errors"], validator["warnings"]) == STATED[name]
+    assert (result["hed"]["errors"], result["hed"]["warnings"]) == (0, 0)
+    assert result["hed"]["version"] == hed_version(corpus / name)
+    assert len(result["issues"]) == validator["warnings"]
+    assert sum(result["counts"]["warning"].values()) == validator["warnings"]
+    assert result["counts"]["error"] == {}
+    assert json.loads((tmp_path / "validation.json").read_text()) == result
+
+
+@pytest.mark.corpus
+def test_the_broken_dataset_and_equal_bytes_wherever_it_lies(corpus_copy, tmp_path):
+    first = corpus_copy("broken")
+    checks = cross_check([], ["sub-99"])
+    result = validated(first, tmp_path / "a" / "one.json", cross_checks=checks)
+    assert (result["validator"]["errors"], result["validator"]["warnings"]) == (35, 424)
+    assert set(result["counts"]["error"]) == {
+        *("EMPTY_FILE", "INVALID_JSON_ENCODING", "INVALID_FILE_ENCODING", "JSON_INVALID"),
+        *("HED_ERROR", "PARTICIPANT_ID_MISMATCH", "SIDECAR_KEY_REQUIRED", "TSV_COLUMN_MISSING"),
+        *("DEF_INVALID", "PARENTHESES_MISMATCH", "TAG_EXPRESSION_REPEATED"),
+    }
+    hed = [issue for issue in result["issues"] if issue["source"] == "hed"]
+    assert {Path(issue["file"]).name for issue in hed} == {
+        "sub-11_task-attention_events.json",
+        "sub-11_task-attention_events.tsv",
+    }
+    rows = {issue["row"] for issue in hed if "row" in issue}
+    assert rows == {2, 4}  # the two events of type rt
+    assert result["bidsmill"] == {"errors": 0, "warnings": 1}
+    assert [i["source"] for i in result["issues"]] == sorted(i["source"] for i in result["issues"])
+    assert str(tmp_path) not in json.dumps(result)
+
+    second = first.rename(tmp_path / "elsewhere")
+    validated(second, tmp_path / "two.json", cross_checks=list(reversed(checks)))
+    assert (tmp_path / "two.json").read_bytes() == (tmp_path / "a" / "one.json").read_bytes()
+
+    ignored = validated(second, tmp_path / "three.json", ignore=["SIDECAR_KEY_REQUIRED"])
+    assert ignored["ignored"] == {"SIDECAR_KEY_REQUIRED": 25}
+    assert ignored["validator"]["errors"] == 10
+    assert "SIDECAR_KEY_REQUIRED" not in {issue["code"] for issue in ignored["issues"]}
+
+
+def test_fatal_issues_are_chosen_by_code():
+    issues = [{"code": "A", "file": "x"}, {"code": "B", "file": "y"}, {"code": "A", "file": "z"}]
+    assert fatal_issues({"issues": issues}, {"A", "C"}) == [issues[0], issues[2]]
+    assert fatal_issues({"issues": issues}, []) == []
+
+
+def test_an_absent_dataset_is_an_error(tmp_path):
+    with pytest.raises(BidsmillError, match="no dataset"):
+        validate_dataset(tmp_path / "none", output=tmp_path / "v.json", hed_version=None)
+
+
+# --- the official validator fails -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (
+            "import sys; sys.stderr.write('error: no room\\nmore'); sys.exit(1)",
+            "exit code 1: error",
+        ),
+        ("import os; os.kill(os.getpid(), 9)", "exit code -9"),
+        ("print('hello')", "not the JSON expected"),
+        ("print('{}')", "not the JSON expected"),
+        ("import time; time.sleep(60)", "stopped after 0.5 s"),
+    ],
+)
+def test_a_validator_that_cannot_run_is_reported_and_all_else_goes_on(
+    fake_validator, hed_dataset, tmp_path, script, reason
+):
+    fake_validator(script)
+    root = hed_dataset({EVENTS: TABLE, SIDECAR: GOOD})
+    result = validate_dataset(root, output=tmp_path / "v.json", hed_version="8.3.0", timeout=0.5)
+    assert reason in result["validator"]["reason"]
+    assert (result["validator"]["errors"], result["validator"]["warnings"]) == (None, None)
+    assert result["hed"]["errors"] == 1
+
+
+def test_a_missing_validator_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setattr(official_validator, "_command", lambda: None)
+    state, issues = run_validator(tmp_path)
+    assert (state["ran"], issues) == (False, [])
+    assert "pip install" in state["reason"]
+
+
+def test_the_real_validator_ends_with_another_code_where_it_cannot_read(tmp_path):
+    state, issues = run_validator(tmp_path / "none")
+    assert (state["ran"], issues) == (False, [])
+    assert "exit code 1" in state["reason"]
+    assert str(tmp_path) not in state["reason"]
+
+
+def test_the_validator_gets_no_secrets_and_no_other_rules(monkeypatch, fake_validator, tmp_path):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("BIDS_SCHEMA", "https://elsewhere.example/schema.json")
+    fake_validator(
+        "import json, os, sys\n"
+        "issue = {'code': 'ENV', 'severity': 'warning', 'location': '/a/b.tsv', 'line': 3,\n"
+        "         'subCode': 'Sub', 'issueMessage': ' '.join(sorted(os.environ))}\n"
+        "print(json.dumps({'issues': {'issues': [issue]}, 'summary': {}}))\n"
+        "sys.exit(16)\n"
+    )
+    state, (issue,) = run_validator(tmp_path)
+    assert state["ran"]
+    assert "AWS_SECRET_ACCESS_KEY" not in issue["message"]
+    assert "BIDS_SCHEMA" not in issue["message"]
+    assert (issue["file"], issue["row"]) == ("a/b.tsv", 1)
+    assert issue["message"].startswith("Sub: ")
+
+
+def test_the_real_validator_may_neither_write_nor_reach_the_network():
+    command = official_validator._command()
+    assert {"--deny-net", "--deny-write", "--deny-run", "--no-prompt"} <= set(command)
+
+
+# --- HED ---------------------------------------------------------------------------------------
+
+
+def codes(issues):
+    return Counter((i["severity"], i["code"], i["file"], i.get("row")) for i in issues)
+
+
+def test_hed_of_tables_and_sidecars_with_rows_from_zero(hed_dataset):
+    root = hed_dataset({EVENTS: TABLE, SIDECAR: GOOD, "sourcedata/x_events.json": "{"})
+    state, issues = run_hed_validation(root, "8.3.0")
+    assert state == {"ran": True, "version": "8.3.0"}
+    assert codes(issues) == {("error", "TAG_INVALID", EVENTS, 1): 1}
+    assert issues[0]["column"] == "HED"
+
+
+def test_hed_of_links_keeps_its_names(hed_dataset, tmp_path):
+    root = hed_dataset({SIDECAR: GOOD})
+    key = tmp_path / "objects" / "SHA256E-s10--abc.tsv"
+    key.parent.mkdir()
+    key.write_text(TABLE)
+    (root / EVENTS).parent.mkdir(parents=True)
+    (root / EVENTS).symlink_to(key)
+    _, issues = run_hed_validation(root, "8.3.0")
+    assert codes(issues) == {("error", "TAG_INVALID", EVENTS, 1): 1}
+
+
+def test_an_error_of_an_inherited_sidecar_names_real_files(hed_dataset):
+    own = json.dumps({"value": {"HED": {"1": "{trial_type}, Greeen"}}})
+    root = hed_dataset({EVENTS: TABLE, SIDECAR: GOOD, EVENTS.replace(".tsv", ".json"): own})
+    _, issues = run_hed_validation(root, "8.3.0")
+    assert issues
+    assert {i["file"] for i in issues} <= {SIDECAR, EVENTS, EVENTS.replace(".tsv", ".json")}
+
+
+def test_unreadable_files_cost_themselves_only(hed_dataset):
+    latin = EVENTS.replace("sub-01", "sub-02")
+    broken = EVENTS.replace("sub-01", "sub-03").replace(".tsv", ".json")
+    root = hed_dataset(
+        {EVENTS: TABLE, SIDECAR: GOOD, latin: TABLE.encode() + b"3\t0\t\xe9\tn/a\n", broken: "{,"}
+    )
+    _, issues = run_hed_validation(root, "8.3.0")
+    assert codes(issues) == {
+        ("error", "TAG_INVALID", EVENTS, 1): 1,
+        ("error", "FILE_UNREADABLE", latin, None): 1,
+        ("error", "FILE_UNREADABLE", broken, None): 1,
+    }
+
+
+def test_versions_of_hed_that_are_missing_or_unknown(hed_dataset, silent_validator, tmp_path):
+    root = hed_dataset({EVENTS: TABLE, SIDECAR: GOOD})
+    result = validate_dataset(root, output=tmp_path / "v.json", hed_version=None)
+    assert result["counts"]["warning"] == {"HED_VERSION_MISSING": 1}
+    assert result["counts"]["error"] == {"TAG_INVALID": 1}
+    result = validate_dataset(root, output=tmp_path / "v.json", hed_version="7.7.7")
+    assert result["hed"]["errors"] is None
+    assert "not among" in result["hed"]["reason"]
+    assert result["counts"]["error"] == {"HED_VERSION_INVALID": 1}
+    result = validate_dataset(root, output=tmp_path / "v.json", hed_version=["8.3.0"])
+    assert result["hed"]["version"] == ["8.3.0"]
+
+
+def test_without_hed_the_result_says_so(hed_dataset, silent_validator, tmp_path):
+    root = hed_dataset({EVENTS: "onset\tduration\n1\t0\n", SIDECAR: '{"a": {"Levels": {}}}'})
+    result = validate_dataset(root, output=tmp_path / "v.json", hed_version="8.3.0")
+    assert result["hed"] == {
+        "version": None,
+        "reason": "the dataset has no HED",
+        "errors": 0,
+        "warnings": 0,
+    }
+    assert result["issues"] == []

@@ -1,0 +1,36 @@
+"""The tables of a dataset: recordings, events, samples with their labels, channels.
+
+Input: the manifests of all batches. Output: recordings.tsv, events.tsv, samples.parquet,
+samples.tsv, channels.tsv, labels.json.
+"""
+
+
+rule collate:
+    input:
+        dataset=overview_of,
+        plans=of_every_batch("plan"),
+        annotated=of_every_batch("annotate"),
+        converted=of_every_batch("convert"),
+    output:
+        recordings="results/{dataset}/recordings.tsv",
+        events="results/{dataset}/events.tsv",
+        samples="results/{dataset}/samples.parquet",
+        samples_text="results/{dataset}/samples.tsv",
+        channels="results/{dataset}/channels.tsv",
+        vocabulary="results/{dataset}/labels.json",
+    log:
+        "results/{dataset}/logs/collate.log",
+    benchmark:
+        "results/{dataset}/benchmarks/collate.tsv"
+    conda:
+        "../../envs/annotate.yaml"
+    params:
+        spec=settings_of("labels"),
+        code=code_of("collate"),
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    message:
+        "collate {wildcards.dataset}"
+    script:
+        "../scripts/collate.py"

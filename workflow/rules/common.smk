@@ -1,0 +1,93 @@
+"""What the rules share: the checked config, code hashes, and which batches a dataset has."""
+
+import json
+
+from bidsmill.errors import BidsmillError
+from bidsmill.workflow.code_hash import code_hash
+from bidsmill.workflow.config import load_schema, resolve
+from bidsmill.workflow.summary import print_summary
+from snakemake.exceptions import WorkflowError
+
+SOURCE = Path(workflow.basedir) / "src"
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+
+try:
+    CONFIG = resolve(
+        config,
+        load_schema(Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"),
+    )
+except BidsmillError as problem:
+    raise WorkflowError(str(problem)) from None
+
+DATASETS = sorted(CONFIG["datasets"])
+
+
+def code_of(rule_name):
+    """Return the hash of a rule's script and of all that it imports from the library."""
+    return code_hash(SCRIPTS / f"{rule_name}.py", SOURCE)
+
+
+def code_of_module(name):
+    """Return the hash of a module: what receipts remember of the code."""
+    return code_hash(SOURCE / "bidsmill" / f"{name}.py", SOURCE)
+
+
+def settings_of(*keys):
+    """Return a params function: those settings of the dataset, as one tracked value."""
+
+    def spec(wildcards):
+        settings = CONFIG["datasets"][wildcards.dataset]
+        return {key: settings[key] for key in keys if key in settings}
+
+    return spec
+
+
+def overview_of(wildcards):
+    """Return ``plan/dataset.json``, once the dataset is locked."""
+    checkpoints.lock.get(dataset=wildcards.dataset)
+    return f"results/{wildcards.dataset}/plan/dataset.json"
+
+
+def plan_of(wildcards):
+    """Return the plan of a batch, once the dataset is locked."""
+    checkpoints.lock.get(dataset=wildcards.dataset)
+    return f"results/{wildcards.dataset}/plan/{wildcards.batch}.json"
+
+
+def of_every_batch(stage):
+    """Return an input function: that stage's file of every batch of the dataset."""
+
+    def paths(wildcards):
+        overview = json.loads(Path(overview_of(wildcards)).read_bytes())
+        return [
+            f"results/{wildcards.dataset}/{stage}/{batch}.json"
+            for batch in overview["batches"]
+        ]
+
+    return paths
+
+
+def of_the_batch(stage):
+    """Return an input function: that stage's file of the batch that a recording belongs to."""
+
+    def path(wildcards):
+        overview = json.loads(Path(overview_of(wildcards)).read_bytes())
+        if wildcards.recording not in overview["recordings"]:
+            raise WorkflowError(
+                f"{wildcards.dataset} has no recording {wildcards.recording}; "
+                f"results/{wildcards.dataset}/recordings.tsv lists them"
+            )
+        index = overview["recordings"][wildcards.recording]
+        return f"results/{wildcards.dataset}/{stage}/b{index:04d}.json"
+
+    return path
+
+
+def megabytes_of(wildcards, input, attempt):
+    """Return the memory to ask for: a worker's imports and blocks, and room for a retry."""
+    return 2000 * attempt
+
+
+def show_summary():
+    """Say what was converted, what was not, and where the results are."""
+    print_summary(DATASETS, CONFIG["store"])

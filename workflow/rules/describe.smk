@@ -1,0 +1,34 @@
+"""What a dataset is and what was done to it.
+
+Input: the tables, the certificate, the validation. Output: dataset.json, README.md.
+"""
+
+
+rule describe:
+    input:
+        dataset=overview_of,
+        converted=of_every_batch("convert"),
+        recordings="results/{dataset}/recordings.tsv",
+        samples="results/{dataset}/samples.parquet",
+        vocabulary="results/{dataset}/labels.json",
+        split="results/{dataset}/split.json",
+        validation="results/{dataset}/validation.json",
+    output:
+        description="results/{dataset}/dataset.json",
+        readme="results/{dataset}/README.md",
+    log:
+        "results/{dataset}/logs/describe.log",
+    benchmark:
+        "results/{dataset}/benchmarks/describe.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        settings=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
+        code=code_of("describe"),
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    message:
+        "describe {wildcards.dataset}"
+    script:
+        "../scripts/describe.py"

@@ -1,0 +1,37 @@
+"""A dataset goes to the store: files, then the manifest, then the pointer.
+
+Input: everything that is published. Output: published.json (version and manifest).
+"""
+
+
+rule publish_dataset:
+    input:
+        converted=of_every_batch("convert"),
+        recordings="results/{dataset}/recordings.tsv",
+        events="results/{dataset}/events.tsv",
+        samples="results/{dataset}/samples.parquet",
+        channels="results/{dataset}/channels.tsv",
+        split="results/{dataset}/split.tsv",
+        certificate="results/{dataset}/split.json",
+        validation="results/{dataset}/validation.json",
+        description="results/{dataset}/dataset.json",
+        readme="results/{dataset}/README.md",
+        page="results/{dataset}/report.html",
+    output:
+        published="results/{dataset}/published.json",
+    log:
+        "results/{dataset}/logs/publish_dataset.log",
+    benchmark:
+        "results/{dataset}/benchmarks/publish_dataset.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        store=CONFIG["store"],
+        code=code_of("publish_dataset"),
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    message:
+        "publish {wildcards.dataset}"
+    script:
+        "../scripts/publish_dataset.py"

@@ -1,0 +1,29 @@
+"""What is wrong with a dataset, as the BIDS validator, hedtools and our own checks see it.
+
+Input: the files of all batches. Output: validation.json. Nothing is fatal but what the config
+calls so.
+"""
+
+
+rule validate:
+    input:
+        dataset=overview_of,
+        fetched=of_every_batch("fetch"),
+    output:
+        validation="results/{dataset}/validation.json",
+    log:
+        "results/{dataset}/logs/validate.log",
+    benchmark:
+        "results/{dataset}/benchmarks/validate.tsv"
+    conda:
+        "../../envs/validate.yaml"
+    params:
+        spec=settings_of("validate"),
+        code=code_of("validate"),
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    message:
+        "validate {wildcards.dataset}"
+    script:
+        "../scripts/validate.py"

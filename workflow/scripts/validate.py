@@ -1,0 +1,17 @@
+"""Validate one dataset."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bidsmill.bids.locked_validation import validate_locked
+from bidsmill.workflow.job_log import job_log
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job_log(snakemake.log[0]):
+    validate_locked(
+        Path(snakemake.input.dataset),
+        Path(snakemake.output.validation),
+        fatal=snakemake.params.spec["validate"]["fatal"],
+    )
