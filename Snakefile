@@ -29,23 +29,23 @@ wildcard_constraints:
 # Every published dataset, with its report: what `snakemake --cores N` makes.
 rule all:
     default_target: True
-    localrule: True
     input:
         published=collect("results/{dataset}/published.json", dataset=DATASETS),
+    localrule: True
 
 
 # The same, by the name of the stage.
 rule publish:
-    localrule: True
     input:
         published=collect("results/{dataset}/published.json", dataset=DATASETS),
+    localrule: True
 
 
 # The pages alone; nothing is published.
 rule report:
-    localrule: True
     input:
         pages=collect("results/{dataset}/report.html", dataset=DATASETS),
+    localrule: True
 
 
 include: "workflow/rules/lock.smk"

@@ -159,7 +159,7 @@ def test_a_full_disk(built, tmp_path):
 
 
 def test_only_a_bounded_number_of_maps_is_kept(built, tmp_path):
-    dataset, entries = opened(built, tmp_path / "cache")
+    dataset = opened(built, tmp_path / "cache")[0]
     dataset.cache.max_maps = 2
     rows = dataset.select(excluded=True).rows()
     order = np.random.default_rng(0).permutation(120)

@@ -230,7 +230,7 @@ def test_an_unknown_column_is_answered_with_the_nearest():
         matching_rows(FRAME, "tasks == 'rest'")
     with pytest.raises(BidsmillError, match=r"'hand_pref'.*perhaps 'hand pref'"):
         matching_rows(FRAME, "`hand_pref` == 'L'")
-    with pytest.raises(BidsmillError, match="where.* is an expression as text"):
+    with pytest.raises(BidsmillError, match=r"where.* is an expression as text"):
         matching_rows(FRAME, 3)
     with pytest.raises(BidsmillError, match="found: `hand pref` is 'L'"):
         matching_rows(FRAME, "`hand pref` is 'L'")

@@ -109,14 +109,35 @@ def test_the_broken_dataset(corpus_copy):
     root = corpus_copy("broken")
     participants = (root / "participants.tsv").read_text().splitlines()[1:]
     participants = [line.split("\t")[0] for line in participants]
-    assert found(files_below(root), participants, root=root) == {
+    samples = [p for p in sorted(root.rglob("*")) if p.suffix in (".set", ".edf", ".eeg")]
+    samples = [p for p in samples if p.is_file() and p.stat().st_size > 1024]
+    copies = {
+        ("identical_data", later.relative_to(root).as_posix())
+        for i, later in enumerate(samples)
+        if any(first.read_bytes() == later.read_bytes() for first in samples[:i])
+    }
+    issues = found(files_below(root), participants, root=root)
+    assert {issue for issue in issues if issue[0] == "identical_data"} == copies
+    assert ("identical_data", "sub-15/eeg/sub-15_task-attention_run-01_eeg.edf") in copies
+    assert issues - copies == {
         ("empty_file", "sub-04/eeg/sub-04_task-attention_eeg.set"),
         ("annex_pointer", "sub-05/eeg/sub-05_task-attention_eeg.edf"),
         ("broken_link", "sub-06/eeg/sub-06_task-attention_eeg.set"),
         ("subject_not_in_participants", "sub-12"),
         ("participant_without_data", "participants.tsv"),
         ("lfs_pointer", "sub-14/eeg/sub-14_task-attention_eeg.set"),
-        ("identical_data", "sub-15/eeg/sub-15_task-attention_run-01_eeg.edf"),
+    }
+
+
+def test_empty_attachments_of_a_folder_are_no_errors():
+    files = [
+        file("sub-01/meg/sub-01_meg.ds/sub-01_meg.hist", 0),
+        file("sub-02/meg/sub-02_meg.ds/sub-02_meg.meg4", 0),
+        file("sub-03/eeg/sub-03_eeg.vhdr", 0),
+    ]
+    assert found(files, None) == {
+        ("empty_file", "sub-02/meg/sub-02_meg.ds/sub-02_meg.meg4"),
+        ("empty_file", "sub-03/eeg/sub-03_eeg.vhdr"),
     }
 
 

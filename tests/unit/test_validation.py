@@ -243,6 +243,34 @@ def test_unreadable_files_cost_themselves_only(hed_dataset):
     }
 
 
+def test_files_at_which_hedtools_stops_cost_themselves_only(hed_dataset):
+    ragged = EVENTS.replace("sub-01", "sub-02")
+    wild = "sub-03/eeg/sub-03_task-x_events.json"
+    root = hed_dataset(
+        {
+            EVENTS: TABLE,
+            SIDECAR: GOOD,
+            ragged: TABLE + "3\t0\tb\tBlue\tmore\tand more\n",
+            wild: '{"trial_type": {"HED": [1]}, "HED": 3}',
+        }
+    )
+    state, issues = run_hed_validation(root, "8.3.0")
+    assert state["ran"]
+    assert ("error", "TAG_INVALID", EVENTS, 1) in codes(issues)
+    assert {i["file"] for i in issues if i["code"] == "FILE_UNREADABLE"} == {ragged, wild}
+
+
+def test_hedtools_that_stops_altogether_is_reported(hed_dataset, monkeypatch):
+    def stop(*arguments, **keywords):
+        raise ZeroDivisionError("in hedtools")
+
+    monkeypatch.setattr("hed.tools.bids.BidsDataset", stop)
+    state, issues = run_hed_validation(hed_dataset({EVENTS: TABLE}), "8.3.0")
+    assert not state["ran"]
+    assert "ZeroDivisionError" in state["reason"]
+    assert codes(issues) == {("error", "HED_NOT_VALIDATED", "dataset_description.json", None): 1}
+
+
 def test_versions_of_hed_that_are_missing_or_unknown(hed_dataset, silent_validator, tmp_path):
     root = hed_dataset({EVENTS: TABLE, SIDECAR: GOOD})
     result = validate_dataset(root, output=tmp_path / "v.json", hed_version=None)

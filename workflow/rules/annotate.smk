@@ -18,13 +18,13 @@ rule annotate:
         "results/{dataset}/benchmarks/annotate.{batch}.tsv"
     conda:
         "../../envs/annotate.yaml"
+    resources:
+        mem_mb=megabytes_of,
+        runtime=120,
     params:
         spec=settings_of("windows", "annotations"),
         receipt=code_of_module("annotate/recording"),
         code=code_of("annotate"),
-    resources:
-        mem_mb=megabytes_of,
-        runtime=120,
     message:
         "annotate {wildcards.dataset} {wildcards.batch}"
     script:

@@ -24,12 +24,12 @@ rule collate:
         "results/{dataset}/benchmarks/collate.tsv"
     conda:
         "../../envs/annotate.yaml"
-    params:
-        spec=settings_of("labels"),
-        code=code_of("collate"),
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        spec=settings_of("labels"),
+        code=code_of("collate"),
     message:
         "collate {wildcards.dataset}"
     script:

@@ -14,7 +14,9 @@ SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 try:
     CONFIG = resolve(
         config,
-        load_schema(Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"),
+        load_schema(
+            Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+        ),
     )
 except BidsmillError as problem:
     raise WorkflowError(str(problem)) from None

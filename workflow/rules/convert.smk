@@ -20,16 +20,22 @@ rule convert:
         "results/{dataset}/benchmarks/convert.{batch}.tsv"
     conda:
         "../../envs/convert.yaml"
-    params:
-        spec=settings_of(
-            "source", "path", "windows", "channels", "resample", "filter", "on_bad_recording"
-        ),
-        receipt=code_of_module("convert/recording"),
-        code=code_of("convert"),
     threads: 4
     resources:
         mem_mb=megabytes_of,
         runtime=240,
+    params:
+        spec=settings_of(
+            "source",
+            "path",
+            "windows",
+            "channels",
+            "resample",
+            "filter",
+            "on_bad_recording",
+        ),
+        receipt=code_of_module("convert/recording"),
+        code=code_of("convert"),
     message:
         "convert {wildcards.dataset} {wildcards.batch}"
     script:
@@ -49,15 +55,21 @@ rule convert_recording:
         "results/{dataset}/benchmarks/convert_recording.{recording}.tsv"
     conda:
         "../../envs/convert.yaml"
-    params:
-        spec=settings_of(
-            "source", "path", "windows", "channels", "resample", "filter", "on_bad_recording"
-        ),
-        receipt=code_of_module("convert/recording"),
-        code=code_of("convert_recording"),
     resources:
         mem_mb=megabytes_of,
         runtime=60,
+    params:
+        spec=settings_of(
+            "source",
+            "path",
+            "windows",
+            "channels",
+            "resample",
+            "filter",
+            "on_bad_recording",
+        ),
+        receipt=code_of_module("convert/recording"),
+        code=code_of("convert_recording"),
     message:
         "convert {wildcards.recording} of {wildcards.dataset}"
     script:

@@ -22,12 +22,12 @@ rule describe:
         "results/{dataset}/benchmarks/describe.tsv"
     conda:
         "../../envs/tables.yaml"
-    params:
-        settings=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
-        code=code_of("describe"),
     resources:
         mem_mb=1000,
         runtime=30,
+    params:
+        settings=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
+        code=code_of("describe"),
     message:
         "describe {wildcards.dataset}"
     script:

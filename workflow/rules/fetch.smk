@@ -16,12 +16,12 @@ rule fetch:
         "results/{dataset}/benchmarks/fetch.{batch}.tsv"
     conda:
         "../../envs/sources.yaml"
-    params:
-        spec=settings_of("source", "path"),
-        code=code_of("fetch"),
     resources:
         mem_mb=1000,
         runtime=240,
+    params:
+        spec=settings_of("source", "path"),
+        code=code_of("fetch"),
     message:
         "fetch {wildcards.dataset} {wildcards.batch}"
     script:

@@ -15,13 +15,13 @@ checkpoint lock:
         "results/{dataset}/benchmarks/lock.tsv"
     conda:
         "../../envs/sources.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=120,
     params:
         spec=settings_of("source", "path", "version", "include"),
         batches=CONFIG["batches"],
         code=code_of("lock"),
-    resources:
-        mem_mb=1000,
-        runtime=120,
     message:
         "lock {wildcards.dataset}"
     script:

@@ -25,12 +25,12 @@ rule publish_dataset:
         "results/{dataset}/benchmarks/publish_dataset.tsv"
     conda:
         "../../envs/tables.yaml"
-    params:
-        store=CONFIG["store"],
-        code=code_of("publish_dataset"),
     resources:
         mem_mb=1000,
         runtime=240,
+    params:
+        store=CONFIG["store"],
+        code=code_of("publish_dataset"),
     message:
         "publish {wildcards.dataset}"
     script:

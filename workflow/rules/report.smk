@@ -27,11 +27,11 @@ rule report_dataset:
         "results/{dataset}/benchmarks/report_dataset.tsv"
     conda:
         "../../envs/report.yaml"
-    params:
-        code=code_of("report_dataset"),
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        code=code_of("report_dataset"),
     message:
         "report on {wildcards.dataset}"
     script:

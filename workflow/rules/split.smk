@@ -16,12 +16,12 @@ rule split:
         "results/{dataset}/benchmarks/split.tsv"
     conda:
         "../../envs/split.yaml"
-    params:
-        spec=settings_of("labels", "split"),
-        code=code_of("split"),
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        spec=settings_of("labels", "split"),
+        code=code_of("split"),
     message:
         "split {wildcards.dataset}"
     script:

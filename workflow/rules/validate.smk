@@ -17,12 +17,12 @@ rule validate:
         "results/{dataset}/benchmarks/validate.tsv"
     conda:
         "../../envs/validate.yaml"
-    params:
-        spec=settings_of("validate"),
-        code=code_of("validate"),
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        spec=settings_of("validate"),
+        code=code_of("validate"),
     message:
         "validate {wildcards.dataset}"
     script:

@@ -9,12 +9,13 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    annotate_batch(
-        Path(snakemake.input.plan),
-        Path(snakemake.input.dataset),
-        Path(snakemake.input.fetched),
-        Path(snakemake.output.manifest),
-        settings=snakemake.params.spec,
-        code=snakemake.params.receipt,
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        annotate_batch(
+            Path(snakemake.input.plan),
+            Path(snakemake.input.dataset),
+            Path(snakemake.input.fetched),
+            Path(snakemake.output.manifest),
+            settings=snakemake.params.spec,
+            code=snakemake.params.receipt,
+        )

@@ -9,13 +9,14 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    collate_dataset(
-        Path(snakemake.input.dataset),
-        [Path(path) for path in snakemake.input.plans],
-        [Path(path) for path in snakemake.input.annotated],
-        [Path(path) for path in snakemake.input.converted],
-        {name: Path(path) for name, path in snakemake.output.items()},
-        dataset=snakemake.wildcards.dataset,
-        labels=snakemake.params.spec["labels"],
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        collate_dataset(
+            Path(snakemake.input.dataset),
+            [Path(path) for path in snakemake.input.plans],
+            [Path(path) for path in snakemake.input.annotated],
+            [Path(path) for path in snakemake.input.converted],
+            {name: Path(path) for name, path in snakemake.output.items()},
+            dataset=snakemake.wildcards.dataset,
+            labels=snakemake.params.spec["labels"],
+        )

@@ -9,13 +9,14 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    convert_batch(
-        Path(snakemake.input.plan),
-        Path(snakemake.input.fetched),
-        Path(snakemake.input.annotated),
-        Path(snakemake.output.manifest),
-        settings=snakemake.params.spec,
-        code=snakemake.params.receipt,
-        processes=snakemake.threads,
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        convert_batch(
+            Path(snakemake.input.plan),
+            Path(snakemake.input.fetched),
+            Path(snakemake.input.annotated),
+            Path(snakemake.output.manifest),
+            settings=snakemake.params.spec,
+            code=snakemake.params.receipt,
+            processes=snakemake.threads,
+        )

@@ -9,11 +9,12 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    describe_dataset(
-        dict(snakemake.input.items()),
-        Path(snakemake.output.description),
-        Path(snakemake.output.readme),
-        dataset=snakemake.wildcards.dataset,
-        settings=snakemake.params.settings,
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        describe_dataset(
+            dict(snakemake.input.items()),
+            Path(snakemake.output.description),
+            Path(snakemake.output.readme),
+            dataset=snakemake.wildcards.dataset,
+            settings=snakemake.params.settings,
+        )

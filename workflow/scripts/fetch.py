@@ -9,10 +9,11 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    fetch_batch(
-        Path(snakemake.input.plan),
-        Path(snakemake.output.manifest),
-        settings=snakemake.params.spec,
-        results=Path(snakemake.input.plan).parents[1],
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        fetch_batch(
+            Path(snakemake.input.plan),
+            Path(snakemake.output.manifest),
+            settings=snakemake.params.spec,
+            results=Path(snakemake.input.plan).parents[1],
+        )

@@ -9,11 +9,12 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    publish_dataset(
-        Path(snakemake.output.published).parent,
-        [Path(path) for path in snakemake.input.converted],
-        Path(snakemake.output.published),
-        dataset=snakemake.wildcards.dataset,
-        store=snakemake.params.store,
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        publish_dataset(
+            Path(snakemake.output.published).parent,
+            [Path(path) for path in snakemake.input.converted],
+            Path(snakemake.output.published),
+            dataset=snakemake.wildcards.dataset,
+            store=snakemake.params.store,
+        )

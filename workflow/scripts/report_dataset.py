@@ -9,9 +9,10 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    write_report(
-        Path(snakemake.output.page).parent,
-        Path(snakemake.output.page),
-        dataset=snakemake.wildcards.dataset,
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        write_report(
+            Path(snakemake.output.page).parent,
+            Path(snakemake.output.page),
+            dataset=snakemake.wildcards.dataset,
+        )

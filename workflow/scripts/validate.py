@@ -9,9 +9,10 @@ from bidsmill.workflow.job_log import job_log
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-with job_log(snakemake.log[0]):
-    validate_locked(
-        Path(snakemake.input.dataset),
-        Path(snakemake.output.validation),
-        fatal=snakemake.params.spec["validate"]["fatal"],
-    )
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        validate_locked(
+            Path(snakemake.input.dataset),
+            Path(snakemake.output.validation),
+            fatal=snakemake.params.spec["validate"]["fatal"],
+        )

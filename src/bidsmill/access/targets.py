@@ -35,8 +35,8 @@ class Target:
         """Return the values of a table: float64 numbers, or classes as text."""
         column = frame[self.name]
         if self.classes is None:
-            return column.to_numpy(np.float64, na_value=np.nan)
-        return column.astype(object).where(column.notna(), "").to_numpy(object)
+            return column.to_numpy(np.float64, na_value=np.nan, copy=True)
+        return column.astype(object).where(column.notna(), "").to_numpy(object, copy=True)
 
     def present(self, frame: pd.DataFrame) -> np.ndarray:
         """Return which rows of a table have a value."""

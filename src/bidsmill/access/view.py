@@ -78,7 +78,7 @@ def stacked_view(
     """
     _check_times(layouts)
     if request is None and len(layouts) > 1:
-        raise _cannot_stack("these recordings have different channels", layouts)
+        raise _cannot_stack("their channels differ", layouts)
     if request == "union":
         channels = _union(layouts)
     elif request == "common":
@@ -113,7 +113,7 @@ def _common(layouts: Layouts) -> list[tuple[str, str, str]]:
     every = [_channels(layout) for layout in layouts.values()]
     shared = set(every[0]).intersection(*every[1:])
     if not shared:
-        raise _cannot_stack("these recordings have no channel in common", layouts)
+        raise _cannot_stack("they have no channel in common", layouts)
     return [channel for channel in every[0] if channel in shared]
 
 
@@ -164,7 +164,7 @@ def wanted_names(layouts: Layouts, request: str | Sequence[str]) -> list[str]:
             todo=f"channels=[{request!r}] takes the channel; name the channels of the type",
         )
     if any(names != of_type for names in by_layout.values()):
-        raise _cannot_stack(f"these recordings have different channels of type {request}", layouts)
+        raise _cannot_stack(f"their channels of type {request} differ", layouts)
     return of_type
 
 
@@ -230,7 +230,7 @@ def _check_times(layouts: Layouts) -> None:
         for layout in others
     )
     if not same:
-        raise _cannot_stack("these recordings have different time axes", layouts, never=True)
+        raise _cannot_stack("their time axes differ", layouts, never=True)
 
 
 def _cannot_stack(what: str, layouts: Layouts, never: bool = False) -> BidsmillError:
@@ -247,7 +247,9 @@ def _cannot_stack(what: str, layouts: Layouts, never: bool = False) -> BidsmillE
             f"missing) or channels=[names]; or {choose}"
         )
     return BidsmillError(
-        f"{what}, so they cannot be stacked", found="\n" + layout_table(layouts) + "\n", todo=todo
+        f"these recordings cannot be stacked: {what}",
+        found="\n" + layout_table(layouts) + "\n",
+        todo=todo,
     )
 
 

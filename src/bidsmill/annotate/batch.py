@@ -11,6 +11,7 @@ from bidsmill.annotate.choice import check_choice
 from bidsmill.annotate.recording import AnnotateWork
 from bidsmill.formats import files
 
+
 def annotate_batch(
     plan_path: Path,
     dataset_path: Path,

@@ -136,10 +136,20 @@ def _is_data(path: str) -> bool:
     return any(part in DATATYPES for part in parts[1:-1]) and not path.endswith((".json", ".tsv"))
 
 
+def _is_part_of_folder(path: str) -> bool:
+    """Tell whether a file is no samples, but an attachment in a recording that is a folder."""
+    *folders, name = PurePosixPath(path).parts
+    inside_recording = any(folder.startswith("sub-") and "." in folder for folder in folders)
+    return inside_recording and PurePosixPath(name).suffix.lower() not in SAMPLE_FILES
+
+
 def _content(file: Mapping[str, Any], root: Path | None) -> tuple[str, str] | None:
     path, size = file["path"], file["size"]
     if size is None:
         return "broken_link", "a link that leads nowhere: the content was not fetched"
+    if size == 0 and _is_part_of_folder(path):
+        # Folders of CTF hold logs that are empty in healthy recordings.
+        return None
     if size == 0:
         return "empty_file", "the file has 0 bytes"
     if size > POINTER_BYTES or root is None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,12 @@ def run_hed_validation(
         message = f"there is HED but no HEDVersion: validated with {version}, the newest known"
         issues.append(_issue("warning", "HED_VERSION_MISSING", DESCRIPTION, message))
     named = version if isinstance(version, str) else list(version)
-    return {"ran": True, "version": named}, issues + _validated(files, schema)
+    try:
+        return {"ran": True, "version": named}, issues + _validated(files, schema)
+    except Exception as error:  # hedtools meets malformed sidecars with any exception
+        reason = f"hedtools stopped: {type(error).__name__}: {error}".splitlines()[0]
+        issues.append(_issue("error", "HED_NOT_VALIDATED", DESCRIPTION, reason))
+        return {"ran": False, "version": named, "reason": reason}, issues
 
 
 def _issue(severity: str, code: str, file: str, message: str) -> Issue:
@@ -119,7 +124,6 @@ def _validated(files: Mapping[str, str], schema: Any) -> list[Issue]:
 
 
 def _from_hedtools(folder: Path, schema: Any) -> list[Issue]:
-    from hed.errors import ErrorHandler
     from hed.tools.bids import BidsDataset
 
     dataset = BidsDataset(str(folder), schema=schema)
@@ -131,31 +135,37 @@ def _from_hedtools(folder: Path, schema: Any) -> list[Issue]:
         if not group.has_hed:
             continue
         tables = dict(group.datafile_dict)
-        names = {f"merged_{Path(path).stem}.json": path for path in tables}
-        handler = ErrorHandler(check_for_warnings=True)
-        found = group.validate_sidecars(schema, error_handler=handler)
-        found += _tables(group, tables, schema, issues)
+        names = {f"merged_{os.path.splitext(path)[0]}.json": path for path in tables}
+        found = _each(group, "sidecar_dict", group.validate_sidecars, schema, issues)
+        found += _each(group, "datafile_dict", group.validate_datafiles, schema, issues)
         issues += [_translated(error, names) for error in found]
     return [_relative(issue, folder) for issue in issues]
 
 
-def _tables(group: Any, tables: dict[str, Any], schema: Any, issues: list[Issue]) -> list[Any]:
-    """Validate all tables of a group; if one cannot be read, each by itself."""
-    from hed import HedFileError
+def _each(
+    group: Any, files: str, validate: Callable[..., list], schema: Any, issues: list[Issue]
+) -> list[Mapping[str, Any]]:
+    """Validate all sidecars or tables of a group; if hedtools stops at one, each by itself."""
     from hed.errors import ErrorHandler
 
     try:
-        return group.validate_datafiles(schema, error_handler=ErrorHandler(True))
-    except HedFileError:
-        found = []
-        for path, table in tables.items():
-            group.datafile_dict = {path: table}
+        return validate(schema, error_handler=ErrorHandler(check_for_warnings=True))
+    except Exception:  # a malformed file raises HedFileError or whatever its content leads to
+        found: list[Mapping[str, Any]] = []
+        everything = getattr(group, files)
+        for path, content in everything.items():
+            setattr(group, files, {path: content})
             try:
-                found += group.validate_datafiles(schema, error_handler=ErrorHandler(True))
-            except HedFileError as error:
-                issues.append(_issue("error", "FILE_UNREADABLE", path, str(error.message)))
-        group.datafile_dict = tables
+                found += validate(schema, error_handler=ErrorHandler(check_for_warnings=True))
+            except Exception as error:
+                issues.append(_issue("error", "FILE_UNREADABLE", path, _words(error)))
+        setattr(group, files, everything)
         return found
+
+
+def _words(error: Exception) -> str:
+    message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+    return f"not checked for HED, hedtools stops: {message}"
 
 
 def _translated(error: Mapping[str, Any], names: Mapping[str, str]) -> Issue:

@@ -34,10 +34,10 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
     overview = files.read_json(dataset_path)
     lock = files.read_json(dataset_path.parents[1] / "lock.json")
     root = Path(overview["root"])
-    listed = [{**entry, "path": entry["path"]} for entry in lock["files"]]
     participants, _ = read_participants(root)
-    names = sorted(participants) if (root / "participants.tsv").is_file() else None
-    checks = cross_check(listed, names, root=root)
+    names = [f"sub-{subject}" for subject in participants]
+    has_table = (root / "participants.tsv").is_file()
+    checks = cross_check(lock["files"], names if has_table else None, root=root)
     result = validate_dataset(
         root, output=output, hed_version=overview["hed_version"], cross_checks=checks
     )

@@ -20,6 +20,10 @@ import numpy as np
 FRAME = 32
 # Elements of a frame's matrix; frames get shorter where strong decimation would exceed it.
 FRAME_ELEMENTS = 2**20
+# Multiplications of a matrix product, and elements of a matrix-vector product, up to which
+# OpenBLAS uses one thread whatever it is allowed (interface/gemm.c and gemv.c: 65536 * 4 and
+# 2304 * 4). Larger ones are cut, since the bits of a sum depend on how threads share it.
+PRODUCT, VECTOR_PRODUCT = 2**18, 9216
 # Phases in the table of the continuous kernel, per sample of the lower rate. Linear
 # interpolation between phases errs by at most pi**2 / 24 / PHASES**2 = 1e-7 of the peak weight.
 PHASES = 2048
@@ -85,6 +89,27 @@ def frame_length(n_taps: int, ratio: float) -> int:
     while length > 1 and (n_taps + length / ratio) * length > FRAME_ELEMENTS:
         length //= 2
     return length
+
+
+def multiply(inputs: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
+    """Write ``inputs @ matrix`` to ``out``, with the same bits for any number of threads.
+
+    Parameters
+    ----------
+    inputs : numpy.ndarray, shape (n_rows, n_inputs), float64
+    matrix : numpy.ndarray, shape (n_inputs, n_columns), float64
+    out : numpy.ndarray, shape (n_rows, n_columns), float64
+    """
+    n_rows, n_columns = out.shape
+    limit = VECTOR_PRODUCT if min(n_rows, n_columns) == 1 else PRODUCT
+    depth = min(len(matrix), max(limit // (min(n_rows, 2) * n_columns), 1))
+    n_groups = max(-(-n_rows * depth * n_columns // limit), 1)
+    for group in np.array_split(np.arange(n_rows), min(n_groups, -(-n_rows // 2))):
+        rows = slice(group[0], group[-1] + 1)
+        np.matmul(inputs[rows, :depth], matrix[:depth], out=out[rows])
+        for start in range(depth, len(matrix), depth):
+            part = slice(start, start + depth)
+            out[rows] += inputs[rows, part] @ matrix[part]
 
 
 class PolyphaseKernel:

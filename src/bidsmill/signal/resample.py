@@ -13,6 +13,7 @@ from bidsmill.signal.interpolation import (
     Kernel,
     PolyphaseKernel,
     kaiser_beta,
+    multiply,
 )
 from bidsmill.signal.ratio import resampled_length, resampling_ratio
 from bidsmill.signal.source import Signal, check_rate, check_span
@@ -134,11 +135,8 @@ class Resampled(Blockwise):
         out = np.empty((self.n_channels, stop - start))
         for frame in frames:
             place = frame.first - first
-            np.matmul(
-                window[:, place : place + len(frame.matrix)],
-                frame.matrix,
-                out=out[:, frame.start - start : frame.stop - start],
-            )
+            columns = slice(frame.start - start, frame.stop - start)
+            multiply(window[:, place : place + len(frame.matrix)], frame.matrix, out[:, columns])
         if unusable is not None:
             begins, ends = self.kernel.support(np.arange(start, stop))
             mark_reach(out, unusable, begins - first, ends - first)

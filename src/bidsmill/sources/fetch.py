@@ -32,7 +32,8 @@ def fetch_batch(
     """
     plan = files.read_json(plan_path)
     root = dataset_root(settings, results)
-    if settings["source"] == "sample":
+    wanted = [name for member in plan["members"] for name in member["files"]]
+    if settings["source"] == "sample" and not all((root / name).is_file() for name in wanted):
         from bidsmill.sources.sample import write_sample
 
         write_sample(root)

@@ -24,7 +24,7 @@ from bidsmill.split.search import Terms, search
 # All stops are counts or gaps, never the clock. Measured on one core: 300 to 400 million cells
 # of the search per second; nodes cost about 0.4 microseconds per nonzero of the program.
 SEARCH_WORK = 3_000_000_000
-NODE_WORK = 800_000
+NODE_WORK = 600_000
 FEWEST_NODES, MOST_NODES = 50, 20_000
 # Above this many nonzeros one round of cuts alone takes longer than the search needs to come
 # closer to the optimum than the bound can show.

@@ -14,7 +14,8 @@ import numpy as np
 
 # Smaller differences of the objective (a mean deviation of shares) are rounding.
 ROUNDING = 1e-12
-KICKED = 4
+# Two to six groups are exchanged by a kick: few keep what was gained, many leave a valley.
+KICK_SIZES = (2, 3, 4, 5, 6)
 KICKS_WITHOUT_GAIN = 300
 
 
@@ -90,7 +91,7 @@ def search(terms: Terms, seed: int, work: int) -> np.ndarray:
     chance = random.Random(seed)
     idle = 0
     while idle < KICKS_WITHOUT_GAIN and not sums.spent() and value > ROUNDING:
-        other = sums.descend(_kick(terms, best, chance))
+        other = sums.descend(_kick(terms, best, KICK_SIZES[idle % len(KICK_SIZES)], chance))
         reached = terms.objective(other)
         idle += 1
         if reached < value - ROUNDING:
@@ -112,12 +113,12 @@ def _greedy(terms: Terms, sums: _Sums) -> np.ndarray:
     return taken
 
 
-def _kick(terms: Terms, taken: np.ndarray, chance: random.Random) -> np.ndarray:
-    """Exchange a few groups at random, one for one."""
+def _kick(terms: Terms, taken: np.ndarray, size: int, chance: random.Random) -> np.ndarray:
+    """Exchange some groups at random, one for one."""
     kicked = taken.copy()
     inside = np.repeat(np.arange(len(taken)), taken).tolist()
     outside = np.repeat(np.arange(len(taken)), terms.sizes - taken).tolist()
-    number = min(KICKED, len(inside), len(outside))
+    number = min(size, len(inside), len(outside))
     for leave, enter in zip(
         chance.sample(inside, number), chance.sample(outside, number), strict=True
     ):

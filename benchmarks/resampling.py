@@ -1,6 +1,6 @@
 """Filters and resamplers beside SciPy and MNE-Python: ratios of speed, and peak memory.
 
-Usage: ``python benchmarks/signal.py [--json PATH] [--minutes 5] [--repeats 5]``
+Usage: ``python benchmarks/resampling.py [--json PATH] [--minutes 5] [--repeats 5]``
 
 Both sides run in the same process, in turn; the best time of each counts. Ours includes the
 design of the filter and reads in blocks of 4096 samples; the peers get the whole array.

@@ -1,0 +1,84 @@
+"""What a run says at its end: a few lines for the person who started it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+MOST_QUARANTINED = 10
+
+
+def print_summary(datasets: list[str], store: str, file=None) -> None:
+    """Print what became of the datasets, where the results are, and how to load them.
+
+    Parameters
+    ----------
+    datasets : list of str
+        Dataset ids.
+    store : str
+        The store.
+    file : file-like, optional
+        Where to print; standard error if absent, as Snakemake's own messages.
+    """
+    print("\n".join(summary_lines(datasets, store)), file=file or sys.stderr)
+
+
+def summary_lines(datasets: list[str], store: str) -> list[str]:
+    """Return the lines of `print_summary`; only results that are there are spoken of."""
+    lines = [""]
+    loadable = None
+    for dataset in datasets:
+        results = Path("results") / dataset
+        lines.extend(_dataset_lines(dataset, results))
+        published = results / "published.json"
+        if published.is_file():
+            rows = json.loads(published.read_bytes())["rows"]
+            loadable = loadable or (dataset if rows else None)
+    if loadable:
+        lines += ["", f"store     {store}", "load it   in Python:", ""]
+        lines += [f"    {line}" for line in snippet(loadable, store, Path("results") / loadable)]
+    return [*lines, ""]
+
+
+def snippet(dataset: str, store: str, results: Path) -> list[str]:
+    """Return Python lines that load a training batch of a dataset."""
+    labels = list(json.loads((results / "labels.json").read_bytes())["labels"])
+    split = json.loads((results / "split.json").read_bytes())["status"] == "done"
+    select = 'select(split="train")' if split else "select()"
+    lines = ["import bidsmill", f'train = bidsmill.open("{store}")["{dataset}"].{select}']
+    if labels:
+        return [*lines, f'X, y = train.arrays(target="{labels[0]}")']
+    return [*lines, "X = train.arrays()"]
+
+
+def _dataset_lines(dataset: str, results: Path) -> list[str]:
+    table = results / "recordings.tsv"
+    if not table.is_file():
+        return [f"{dataset}: not done; see {results}/logs"]
+    with open(table, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    counts = Counter(row["status"] for row in rows)
+    n_rows = sum(int(row["rows"]) for row in rows if row["rows"] != "n/a")
+    fates = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
+    lines = [f"{dataset}: {len(rows)} recordings: {fates}; {n_rows} rows{_split(results)}"]
+    bad = [row for row in rows if row["status"] == "quarantined"]
+    for row in bad[:MOST_QUARANTINED]:
+        lines.append(f"  quarantined  {row['recording']}: {row['reason']}: {row['message']}")
+    if len(bad) > MOST_QUARANTINED:
+        lines.append(f"  ... and {len(bad) - MOST_QUARANTINED} more in {table}")
+    if (results / "report.html").is_file():
+        lines.append(f"  report       {results}/report.html")
+    return lines
+
+
+def _split(results: Path) -> str:
+    path = results / "split.json"
+    if not path.is_file():
+        return ""
+    certificate = json.loads(path.read_bytes())
+    if certificate["status"] != "done":
+        return f"; split refused: {certificate['reason']}"
+    return f"; split by {certificate['level']}"
