@@ -15,6 +15,8 @@ from access_store import (
     mixed_recordings,
     samples_of,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import bidsmill
 from bidsmill.errors import BidsmillError
@@ -88,6 +90,44 @@ def test_rows_by_split_where_and_recordings(mixed):
     assert keys(mixed.select(recordings=names[0], split="test")) == keys_where(
         SAMPLES["recording"] == names[0]
     )
+
+
+def test_empty_cells_are_empty_text_and_missing_numbers(tmp_path):
+    samples = SAMPLES.iloc[:8].copy()
+    samples["face"] = ["Famous", None, "", "Famous", None, "", "Scrambled", "Famous"]
+    samples["rt"] = None
+    samples["excluded"] = None
+    builder = StoreBuilder(tmp_path / "store")
+    builder.publish("empty", RECORDINGS[:1], samples)
+    dataset = bidsmill.open(builder.root, cache=tmp_path / "cache")["empty"]
+    assert dataset.samples["rt"].dtype == "float64" and dataset.samples["rt"].isna().all()
+    X, y = dataset.select().arrays("face")
+    assert y.tolist() == ["Famous", "Famous", "Scrambled", "Famous"]
+    np.testing.assert_array_equal(X, RECORDINGS[0].array[[0, 3, 6, 7]])
+    assert "Famous 3, Scrambled 1 (4 rows without)" in dataset.describe()
+    with pytest.raises(BidsmillError, match="no row is selected"):
+        dataset.select().arrays("rt")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["union", "common", ["EOG", "A.1"], ["A.1"]]),
+    st.lists(st.integers(0, 37), max_size=80),
+    st.booleans(),
+)
+def test_gathered_rows_are_those_of_the_positions(mixed, channels, positions, in_order):
+    positions = sorted(positions) if in_order else positions
+    rows = mixed.select(channels=channels, excluded=True).rows()
+    np.testing.assert_array_equal(rows.take(positions), rows.all()[positions])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 20), max_size=80), st.booleans())
+def test_whole_rows_are_those_of_the_positions(plain, positions, in_order):
+    positions = np.array(sorted(positions) if in_order else positions, int)
+    whole = np.concatenate([recording.array for recording in RECORDINGS[:3]])
+    found = plain.select(excluded=True).rows().take(positions)
+    np.testing.assert_array_equal(found, whole[positions])
 
 
 def test_select_can_be_chained_and_changes_nothing(mixed):

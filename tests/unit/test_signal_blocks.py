@@ -1,6 +1,9 @@
 """What holds for filters and resamplers alike: cuts, single reads, gaps and memory."""
 
 import itertools
+import os
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -191,3 +194,26 @@ def test_extension_equals_numpy_padding(n_times, start, length, data):
         for _ in range(2):
             out = reader.read(start, stop)
             np.testing.assert_allclose(out, whole[:, 200 + start : 200 + stop], rtol=1e-12)
+
+
+PRINT_HASH = """
+import hashlib
+import numpy as np
+from bidsmill.signal import ArraySignal, Filtered, Resampled
+rng, sums = np.random.default_rng(0), hashlib.sha256()
+for n_channels in (1, 2, 5, 64, 306):
+    data = rng.standard_normal((n_channels, 15_000))
+    for before, after in ((500, 250), (1024, 1000), (1000, 7), (1000, 1), (499.7071, 250)):
+        signal = Resampled(Filtered(ArraySignal(data, before), high=40), after)
+        sums.update(signal.read(0, signal.n_times).tobytes())
+print(sums.hexdigest())
+"""
+
+
+def test_the_number_of_threads_does_not_change_a_bit():
+    found = set()
+    for threads in ("1", "2", "4"):
+        environment = os.environ | {"OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        command = [sys.executable, "-c", PRINT_HASH]
+        found.add(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    assert len(found) == 1

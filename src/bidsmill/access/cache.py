@@ -106,10 +106,11 @@ class Cache:
         """
         key = entry["sha256"]
         for kept in (self._maps, self._held):
-            array = kept.get(key)
-            if array is not None:
+            try:
                 kept.move_to_end(key)
-                return array
+                return kept[key]
+            except KeyError:  # never read, or just let go by another thread
+                continue
         path = self.entry_path(key)
         array = _mapped(path, entry["shape"])
         if array is None:

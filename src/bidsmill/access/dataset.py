@@ -10,7 +10,7 @@ from bidsmill.access.cache import Cache
 from bidsmill.access.describe import dataset_text
 from bidsmill.access.location import StoreFiles, verified_path
 from bidsmill.access.selection import Selection
-from bidsmill.access.targets import label_kinds
+from bidsmill.access.targets import NUMBER, label_kinds
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import tables
 
@@ -126,8 +126,17 @@ class Dataset:
 
     @cached_property
     def _samples(self) -> pd.DataFrame:
+        import pandas as pd
+        from pandas.api.types import is_numeric_dtype
+
         entry = self._entry("samples", "samples.parquet")
-        return tables.read_parquet(verified_path(self.store_files, entry))
+        frame = tables.read_parquet(verified_path(self.store_files, entry))
+        for column in frame:
+            if self.labels.get(column) == NUMBER:  # without any value it was written as text
+                frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
+            elif not is_numeric_dtype(frame[column].dtype):
+                frame[column] = frame[column].fillna("")
+        return frame
 
     @cached_property
     def _recordings(self) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 from bidsmill.access.cache import Cache
 from bidsmill.errors import BidsmillError
 
-# From this many rows of one file on, one call of `np.take` is faster than a loop over rows.
+# From this many rows per file on, one call of `np.take` for each is faster than a loop over rows.
 LONG_RUN = 8
 
 
@@ -85,48 +85,51 @@ class Rows:
         positions = np.asarray(positions, np.intp)
         file, row = self._file[positions], self._row[positions]
         out = np.empty((len(positions), *self.shape), np.float32)
-        order = np.argsort(file, kind="stable")
-        starts = np.flatnonzero(np.diff(file[order], prepend=-1))
-        stops = [*starts[1:].tolist(), len(order)]
-        for start, stop in zip(starts.tolist(), stops, strict=True):
-            wanted = order[start:stop]
-            index = int(file[wanted[0]])
-            matrix = self.cache.array(self.entries[index])
-            self._fill(out, wanted, matrix, row[wanted], self._columns[index])
+        steps = np.diff(file)
+        starts = [0, *(np.flatnonzero(steps) + 1).tolist()]
+        if len(positions) >= LONG_RUN * len(starts) and np.all(steps >= 0):
+            self._take_runs(out, file, row, starts)
+        else:
+            self._take_rows(out, file, row)
         return out
 
     def all(self) -> np.ndarray:
         """Gather every row, in order."""
         return self.take(np.arange(len(self)))
 
-    def _fill(self, out, places, matrix, rows, columns) -> None:
-        """Copy `rows` of one matrix to `places` of `out`."""
-        if columns is None and len(places) >= LONG_RUN and _adjacent(places):
-            # "clip" writes into `out` without a buffer; the rows are known to be in range.
-            target = out[places[0] : places[0] + len(places)]
-            np.take(matrix, rows, axis=0, out=target, mode="clip")
-            return
-        pairs = zip(places.tolist(), rows.tolist(), strict=True)
-        if columns is None:
-            for place, row in pairs:
-                out[place] = matrix[row]
-        elif isinstance(columns, slice):
-            for place, row in pairs:
-                out[place] = matrix[row, columns]
-        elif columns.min() >= 0:
-            for place, row in pairs:
-                np.take(matrix[row], columns, axis=0, out=out[place], mode="clip")
-        else:
-            there = columns >= 0
-            for place, row in pairs:
-                out[place, there] = matrix[row][columns[there]]
-                out[place, ~there] = np.nan
+    def _take_runs(self, out, file, row, starts: list[int]) -> None:
+        """Fill `out` from files in ascending order, one call per run of rows."""
+        for start, stop in zip(starts, [*starts[1:], len(file)], strict=True):
+            columns = self._columns[file[start]]
+            if columns is None:
+                matrix = self.cache.array(self.entries[file[start]])
+                # "clip" writes to `out` without a buffer; all rows are known to be in range.
+                np.take(matrix, row[start:stop], axis=0, out=out[start:stop], mode="clip")
+            else:
+                self._take_rows(out[start:stop], file[start:stop], row[start:stop])
+
+    def _take_rows(self, out, file, row) -> None:
+        """Fill `out` row by row, file after file: the least work where runs are short."""
+        order = np.argsort(file, kind="stable")
+        places = zip(order.tolist(), file[order].tolist(), row[order].tolist(), strict=True)
+        last = -1
+        for place, index, number in places:
+            if index != last:
+                last = index
+                matrix = self.cache.array(self.entries[index])
+                columns = self._columns[index]
+            if columns is None:
+                out[place] = matrix[number]
+            elif isinstance(columns, slice):
+                out[place] = matrix[number, columns]
+            else:
+                _pick(matrix[number], columns, out[place])
 
 
-def _adjacent(places: np.ndarray) -> bool:
-    return int(places[-1]) - int(places[0]) == len(places) - 1 and bool(
-        np.all(np.diff(places) == 1)
-    )
+def _pick(source: np.ndarray, columns: np.ndarray, target: np.ndarray) -> None:
+    """Copy the columns of one row; a column of -1 is NaN."""
+    np.take(source, columns, axis=0, out=target, mode="clip")
+    target[columns < 0] = np.nan
 
 
 def _slice_if_possible(index: np.ndarray | None) -> np.ndarray | slice | None:

@@ -57,7 +57,7 @@ def collate_dataset(
     dataset: str,
     labels: dict[str, dict[str, Any]],
 ) -> None:
-    """Write ``recordings.tsv``, ``events.tsv``, ``samples.parquet``, ``samples.tsv``, ``channels.tsv``.
+    """Write the tables of a dataset: recordings, events, samples, channels and the vocabulary.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def _recordings_table(parts, members, annotated, participants, events, samples) 
     import pandas as pd
 
     by_recording = events.groupby("recording", sort=False)
-    fates = {stem: frame for stem, frame in by_recording}
+    fates = dict(list(by_recording))
     excluded = samples.loc[samples["excluded"] != "", "recording"].value_counts().to_dict()
     rows = []
     for part in parts:

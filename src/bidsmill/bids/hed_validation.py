@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ SUFFIXES = ("events", "participants")
 NOT_RAW = ("code", "derivatives", "sourcedata", "stimuli")
 DESCRIPTION = "dataset_description.json"
 Issue = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 def run_hed_validation(
@@ -59,7 +61,9 @@ def run_hed_validation(
     try:
         return {"ran": True, "version": named}, issues + _validated(files, schema)
     except Exception as error:  # hedtools meets malformed sidecars with any exception
-        reason = f"hedtools stopped: {type(error).__name__}: {error}".splitlines()[0]
+        log.exception("hedtools stopped")
+        # Its message may name the folder of the copies, which is another in every run.
+        reason = f"hedtools stopped with {type(error).__name__} (see the log)"
         issues.append(_issue("error", "HED_NOT_VALIDATED", DESCRIPTION, reason))
         return {"ran": False, "version": named, "reason": reason}, issues
 

@@ -158,7 +158,8 @@ def _is_about_data(warning) -> bool:
 
 
 def _one_line(text: str, root: Path) -> str:
-    for prefix in {str(root.resolve()), str(root.absolute()), str(root)}:
+    # The longest first: a relative root is the end of the absolute one.
+    for prefix in sorted({str(root.resolve()), str(root.absolute()), str(root)}, key=len)[::-1]:
         if prefix not in (".", ""):
             text = text.replace(prefix + "/", "").replace(prefix, "")
     return " ".join(text.split())[:500]

@@ -137,12 +137,13 @@ def _piece_of_rows(samples: pd.DataFrame, pieces: pd.DataFrame) -> np.ndarray:
 
 def rows_by_value(values: np.ndarray) -> dict[str, np.ndarray]:
     """Return, for each distinct text, the numbers of the rows that hold it, in order."""
-    if not len(values):
-        return {}
-    order = np.argsort(values.astype(str), kind="stable")
-    names, first = np.unique(values[order].astype(str), return_index=True)
-    parts = np.split(order, first[1:])
-    return {str(name): rows for name, rows in zip(names, parts, strict=True)}
+    import pandas as pd
+
+    codes, names = pd.factorize(values, sort=True)
+    order = np.argsort(codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(1, len(names)))
+    parts = np.split(order, edges)
+    return {str(name): rows for name, rows in zip(names, parts, strict=False)}
 
 
 def side_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:

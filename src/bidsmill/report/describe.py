@@ -76,7 +76,7 @@ def describe_dataset(
         "labels": labels,
         "split": split["level"] if split["status"] == "done" else "refused",
         "split_reason": split.get("reason") or "",
-        "validation": validation["counts"] if "counts" in validation else {},
+        "validation": validation.get("counts", {}),
         "settings": {key: settings[key] for key in sorted(settings) if key != "path"},
         "processing": processing_prose(settings),
         "software": {name: _version(name) for name in LIBRARIES},

@@ -118,6 +118,8 @@ class ExtendedReader:
         low = min(first, n_times - 1 - mirrored[1]) if after else first
         high = max(last, 1 + mirrored[0]) if before else last
         inner = self._inner(low, high)
+        if not (before or after):
+            return inner
         out = np.empty((self.source.n_channels, stop - start))
         out[:, before : before + last - first] = inner[:, first - low : last - low]
         if before:

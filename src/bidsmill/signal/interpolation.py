@@ -16,8 +16,8 @@ from typing import Protocol
 import numpy as np
 
 # Output samples of a frame: few enough that most of its matrix is not zero, enough for the
-# product to be fast (measured: 500 to 250 Hz with 64 channels is fastest at 32 of 16 to 96).
-FRAME = 32
+# product to be fast (measured: 500 to 250 Hz with 64 channels is fastest at 24 of 16 to 96).
+FRAME = 24
 # Elements of a frame's matrix; frames get shorter where strong decimation would exceed it.
 FRAME_ELEMENTS = 2**20
 # Multiplications of a matrix product, and elements of a matrix-vector product, up to which
@@ -30,13 +30,24 @@ PHASES = 2048
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The outputs ``start`` to ``stop`` as inputs from ``first`` on times ``matrix``."""
+class Frames:
+    """Outputs as inputs times a matrix, once or repeated at equal steps.
+
+    Outputs ``start + i * out_step`` to ``start + i * out_step + matrix.shape[1]`` are the inputs
+    from ``first + i * in_step`` on times ``matrix``, for ``i`` below ``repeats``.
+    """
 
     start: int
-    stop: int
     first: int
     matrix: np.ndarray
+    repeats: int = 1
+    out_step: int = 0
+    in_step: int = 0
+
+    @property
+    def last(self) -> int:
+        """The input after the last one needed."""
+        return self.first + (self.repeats - 1) * self.in_step + len(self.matrix)
 
 
 class Kernel(Protocol):
@@ -56,7 +67,7 @@ class Kernel(Protocol):
     width: int
     half_width: float
 
-    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+    def frames(self, start: int, stop: int) -> Iterator[Frames]:
         """Yield the frames of outputs ``start`` (a multiple of the period) to ``stop``."""
         ...
 
@@ -91,25 +102,38 @@ def frame_length(n_taps: int, ratio: float) -> int:
     return length
 
 
-def multiply(inputs: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
-    """Write ``inputs @ matrix`` to ``out``, with the same bits for any number of threads.
+def multiply(inputs: np.ndarray, frames: Frames, out: np.ndarray) -> None:
+    """Write the outputs of some frames, with the same bits for any number of threads.
 
     Parameters
     ----------
     inputs : numpy.ndarray, shape (n_rows, n_inputs), float64
-    matrix : numpy.ndarray, shape (n_inputs, n_columns), float64
-    out : numpy.ndarray, shape (n_rows, n_columns), float64
+        Starts at input ``frames.first``.
+    frames : Frames
+        The matrix and its repeats.
+    out : numpy.ndarray, shape (n_rows, n_outputs), float64
+        Starts at output ``frames.start``. Changed in place.
     """
-    n_rows, n_columns = out.shape
-    limit = VECTOR_PRODUCT if min(n_rows, n_columns) == 1 else PRODUCT
-    depth = min(len(matrix), max(limit // (min(n_rows, 2) * n_columns), 1))
-    n_groups = max(-(-n_rows * depth * n_columns // limit), 1)
-    for group in np.array_split(np.arange(n_rows), min(n_groups, -(-n_rows // 2))):
-        rows = slice(group[0], group[-1] + 1)
-        np.matmul(inputs[rows, :depth], matrix[:depth], out=out[rows])
+    matrix, n_rows = frames.matrix, len(inputs)
+    limit = VECTOR_PRODUCT if min(n_rows, matrix.shape[1]) == 1 else PRODUCT
+    # Groups of four rows or more, so that no group of a single row is left over.
+    depth = min(len(matrix), max(limit // (min(n_rows, 4) * matrix.shape[1]), 1))
+    n_groups = -(-n_rows // max(limit // (depth * matrix.shape[1]), 1))
+    for group in range(n_groups):
+        rows = slice(group * n_rows // n_groups, (group + 1) * n_rows // n_groups)
+        result = _repeated(out[rows], frames.repeats, frames.out_step, matrix.shape[1])
+        source = _repeated(inputs[rows], frames.repeats, frames.in_step, len(matrix))
+        np.matmul(source[..., :depth], matrix[:depth], out=result)
         for start in range(depth, len(matrix), depth):
             part = slice(start, start + depth)
-            out[rows] += inputs[rows, part] @ matrix[part]
+            result += source[..., part] @ matrix[part]
+
+
+def _repeated(rows: np.ndarray, repeats: int, step: int, length: int) -> np.ndarray:
+    """View rows as (repeats, rows, length), ``step`` samples apart."""
+    shape = (repeats, len(rows), length)
+    strides = (step * rows.strides[1], *rows.strides)
+    return np.lib.stride_tricks.as_strided(rows, shape, strides)
 
 
 class PolyphaseKernel:
@@ -159,15 +183,17 @@ class PolyphaseKernel:
         centres = outputs * self.down
         return -((self.half - centres) // self.up), (centres + self.half) // self.up
 
-    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+    def frames(self, start: int, stop: int) -> Iterator[Frames]:
         """Yield the frames of outputs ``start`` (a multiple of the period) to ``stop``."""
-        for origin in range(start, stop, self.period):
-            shift = origin // self.up * self.down
-            for cut, (first, matrix) in zip(self._cuts[:-1], self._matrices, strict=True):
-                begin = origin + cut
-                if begin < stop:
-                    end = min(begin + matrix.shape[1], stop)
-                    yield Frame(begin, end, first + shift, matrix[:, : end - begin])
+        whole, rest = divmod(stop - start, self.period)
+        shift = start // self.up * self.down
+        in_step = self.period // self.up * self.down
+        for cut, (first, matrix) in zip(self._cuts[:-1], self._matrices, strict=True):
+            if whole:
+                yield Frames(start + cut, first + shift, matrix, whole, self.period, in_step)
+            if rest > cut:
+                origin = start + whole * self.period + cut
+                yield Frames(origin, first + shift + whole * in_step, matrix[:, : rest - cut])
 
     def _matrix(self, start: int, stop: int) -> tuple[int, np.ndarray]:
         outputs = np.arange(start, stop)
@@ -221,7 +247,7 @@ class ContinuousKernel:
             lasts[row], lasts[above]
         )
 
-    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+    def frames(self, start: int, stop: int) -> Iterator[Frames]:
         """Yield the frames of outputs ``start`` (a multiple of the period) to ``stop``."""
         for begin in range(start, stop, self.period):
             outputs = np.arange(begin, min(begin + self.period, stop))
@@ -231,7 +257,7 @@ class ContinuousKernel:
             matrix = np.zeros((columns[-1] + weights.shape[1], len(outputs)))
             places = columns[:, np.newaxis] + np.arange(weights.shape[1])
             matrix[places, np.arange(len(outputs))[:, np.newaxis]] = weights
-            yield Frame(begin, int(outputs[-1]) + 1, int(before[0]) - self._margin, matrix)
+            yield Frames(begin, int(before[0]) - self._margin, matrix)
 
     def _places(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the input at or before each output, its row of the table, and the share above."""

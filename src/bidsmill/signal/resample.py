@@ -128,15 +128,13 @@ class Resampled(Blockwise):
 
     def _compute(self, start: int, stop: int) -> np.ndarray:
         assert self.kernel is not None
-        frames = list(self.kernel.frames(start, stop))
-        first = frames[0].first
-        window = self._reader.read(first, frames[-1].first + len(frames[-1].matrix))
+        batches = list(self.kernel.frames(start, stop))
+        first = min(frames.first for frames in batches)
+        window = self._reader.read(first, max(frames.last for frames in batches))
         unusable = blank_unusable(window)
         out = np.empty((self.n_channels, stop - start))
-        for frame in frames:
-            place = frame.first - first
-            columns = slice(frame.start - start, frame.stop - start)
-            multiply(window[:, place : place + len(frame.matrix)], frame.matrix, out[:, columns])
+        for frames in batches:
+            multiply(window[:, frames.first - first :], frames, out[:, frames.start - start :])
         if unusable is not None:
             begins, ends = self.kernel.support(np.arange(start, stop))
             mark_reach(out, unusable, begins - first, ends - first)

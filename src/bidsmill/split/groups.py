@@ -100,7 +100,7 @@ def samples_per_second(onset: np.ndarray, start: np.ndarray) -> float:
     """
     first, last = int(np.argmin(onset)), int(np.argmax(onset))
     seconds = float(onset[last] - onset[first])
-    return float(start[last] - start[first]) / seconds if seconds > 0 else 0.0
+    return abs(float(start[last] - start[first])) / seconds if seconds > 0 else 0.0
 
 
 def apply_guard(samples: pd.DataFrame, table: pd.DataFrame, gap: float) -> pd.DataFrame:

@@ -192,7 +192,10 @@ def _least_deviations(terms: Terms) -> np.ndarray:
 
 
 def _bound_of_whole_rows(terms: Terms) -> float:
-    """Return a bound without search. (The linear relaxation gives 0: take the share of all.)"""
+    """Return a bound without a search tree.
+
+    The linear relaxation gives none: taking the wished share of every group costs 0.
+    """
     return float((terms.weights * _least_deviations(terms)).cumsum()[-1]) * (1 - 1e-12)
 
 
@@ -210,7 +213,7 @@ def _solve(terms: Terms, start: np.ndarray, seed: int) -> tuple[np.ndarray, floa
     highspy.Highs.resetGlobalScheduler(True)
     highs = highspy.Highs()
     work = np.count_nonzero(terms.counts)
-    options = {
+    options: dict[str, bool | int | float | str] = {
         "output_flag": False,
         "threads": 1,
         "parallel": "off",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.formats.certificate import text_column
+from bidsmill.formats.certificate import group_ids, text_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +43,13 @@ class Column:
 
 
 def kept_rows(samples: pd.DataFrame) -> np.ndarray:
-    """Return which rows count for balance: those with an empty `excluded`; shape (rows,)."""
+    """Return which rows are not excluded; shape (rows,), bool."""
     return text_column(samples, "excluded") == ""
+
+
+def counted_rows(samples: pd.DataFrame) -> np.ndarray:
+    """Return which rows count for balance: kept, and of a participant; shape (rows,), bool."""
+    return kept_rows(samples) & (group_ids(samples, "subject") != "")
 
 
 def chosen_columns(samples: pd.DataFrame, labels: list[str], stratify: Any) -> list[str]:
@@ -66,16 +71,16 @@ def chosen_columns(samples: pd.DataFrame, labels: list[str], stratify: Any) -> l
     """
     participant = sorted(str(c) for c in samples.columns if str(c).startswith("participant_"))
     allowed = list(dict.fromkeys([*labels, *participant]))
-    if isinstance(stratify, str):
-        if stratify != "labels":
-            raise BidsmillError(
-                "split: stratify is no list of columns",
-                found=repr(stratify),
-                expected="'labels' or a list of names",
-            )
+    if isinstance(stratify, list | tuple):
+        wanted = [str(name) for name in stratify]
+    elif stratify == "labels":
         wanted = list(labels)
     else:
-        wanted = [str(name) for name in stratify]
+        raise BidsmillError(
+            "split: stratify is no list of columns",
+            found=repr(stratify),
+            expected="'labels' or a list of names",
+        )
     for name in wanted:
         if name not in allowed or name not in samples:
             raise BidsmillError(
@@ -99,7 +104,7 @@ def strata_of(samples: pd.DataFrame, names: list[str]) -> list[Column]:
     Parameters
     ----------
     samples : pandas.DataFrame
-        One row per window; only rows with an empty `excluded` decide classes and bins.
+        One row per window; only rows that count (`counted_rows`) decide classes and bins.
     names : list of str
         Columns of `samples`.
 
@@ -109,16 +114,16 @@ def strata_of(samples: pd.DataFrame, names: list[str]) -> list[Column]:
         If a column that is not numeric has more than 50 classes, or a value of its own in
         each of three or more labelled rows. The message names the column.
     """
-    kept = kept_rows(samples)
-    return [_column(name, _texts(samples[name]), kept) for name in names]
+    counted = counted_rows(samples)
+    return [_column(name, value_texts(samples[name]), counted) for name in names]
 
 
-def _texts(column: pd.Series) -> np.ndarray:
+def value_texts(column: pd.Series) -> np.ndarray:
     """Return values as text, so that 1, 1.0 and '1' of any storage are one class."""
     plain = column.astype(object)
-    return np.array(
-        [_text(v) for v in plain.where(plain.notna(), "")], dtype=object
-    ).reshape(len(column))
+    return np.array([_text(v) for v in plain.where(plain.notna(), "")], dtype=object).reshape(
+        len(column)
+    )
 
 
 def _text(value: Any) -> str:
@@ -168,9 +173,7 @@ def _numeric_column(name, texts, kept, numbers) -> Column:
     value_of = {text: math.nan if n is None else n for text, n in numbers.items()}
     value = np.array([value_of[t] for t in texts], dtype=float)
     counted = value[kept & (texts != "")]
-    cuts = np.quantile(
-        counted, np.linspace(0, 1, QUANTILE_BINS + 1), method="inverted_cdf"
-    )
+    cuts = np.quantile(counted, np.linspace(0, 1, QUANTILE_BINS + 1), method="inverted_cdf")
     upper = np.unique(cuts[1:])
     lower = np.concatenate([cuts[:1], upper[:-1]])
     bins = [

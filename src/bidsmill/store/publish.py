@@ -175,7 +175,7 @@ def _publish_matrix(target: Target, results: Path, stem: str, entry: dict) -> di
 
 def _publish_tables(target: Target, results: Path, matrices: list[dict]) -> list[dict[str, Any]]:
     """Publish the tables; `samples` gets its split, and the file and layout of each row."""
-    table, proof = certificate.read_split(results / "split.tsv", results / "split.json")
+    table, _ = certificate.read_split(results / "split.tsv", results / "split.json")
     samples = tables.read_parquet(results / "samples.parquet")
     samples["split"] = certificate.side_of_rows(samples, table)
     for column, key in (("file", "path"), ("layout", "layout")):
