@@ -75,6 +75,14 @@ def test_any_cuts_give_the_same_bits(name, data):
 
 
 @pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("shape", [(0, 500), (3, 0), (0, 0)])
+def test_nothing_in_nothing_out(name, shape):
+    signal = CHAINS[name](ArraySignal(np.empty(shape), 250.0))
+    assert signal.read(0, signal.n_times).shape == (shape[0], signal.n_times)
+    assert (signal.n_times == 0) == (shape[1] == 0)
+
+
+@pytest.mark.parametrize("name", CHAINS)
 def test_what_is_returned_is_not_shared(name):
     signal = CHAINS[name](ArraySignal(noise(3000), 250.0))
     first = signal.read(0, 100)

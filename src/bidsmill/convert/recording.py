@@ -92,7 +92,7 @@ def convert_recording(
         "recording": member["stem"],
         "channels": [channel.as_metadata() for channel in chosen],
         "sfreq": signal.sfreq,
-        "tmin": settings["windows"].get("tmin", 0.0),
+        "tmin": round(settings["windows"].get("tmin", 0.0) * signal.sfreq) / signal.sfreq,
         "n_times": rows.length,
         "layout": layout,
         "source": _source_facts(member, opened),

@@ -117,20 +117,25 @@ def group_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
 
 def _piece_of_rows(samples: pd.DataFrame, pieces: pd.DataFrame) -> np.ndarray:
     """Find each row's piece by its onset; the pieces of one recording do not overlap."""
+    import pandas as pd
+
     groups = np.full(len(samples), "", dtype=object)
     is_person = group_ids(samples, "run") != ""
     recording = text_column(samples, "recording")
     onset = samples["onset"].to_numpy(dtype=float)
     rows_of = rows_by_value(recording)
-    used = pieces[pieces["onset_start"].astype(float).notna()]
+    bounds = pieces.assign(
+        first=pd.to_numeric(pieces["onset_start"], errors="coerce"),
+        last=pd.to_numeric(pieces["onset_stop"], errors="coerce"),
+    )
+    used = bounds[bounds["first"].notna()].sort_values("first")
     for name, part in used.groupby("recording", sort=False):
         rows = rows_of.get(str(name))
         if rows is None:
             continue
-        part = part.assign(start=part["onset_start"].astype(float)).sort_values("start")
-        stops = part["onset_stop"].to_numpy(dtype=float)
-        place = np.searchsorted(part["start"].to_numpy(), onset[rows], side="right") - 1
-        inside = (place >= 0) & (onset[rows] <= stops[np.maximum(place, 0)]) & is_person[rows]
+        place = np.searchsorted(part["first"].to_numpy(), onset[rows], side="right") - 1
+        last = part["last"].to_numpy()[np.maximum(place, 0)]
+        inside = (place >= 0) & (onset[rows] <= last) & is_person[rows]
         groups[rows[inside]] = part["group"].to_numpy(dtype=object)[place[inside]]
     return groups
 

@@ -28,7 +28,7 @@ def describe_dataset(
     ----------
     inputs : dict
         Paths: ``dataset`` (``plan/dataset.json``), ``recordings``, ``samples``, ``vocabulary``,
-        ``split`` (``split.json``), ``validation``, and ``converts`` (a list).
+        ``split`` (``split.json``), ``validation``, and ``converted`` (a list).
     description_path, readme_path : pathlib.Path
         Written.
     dataset : str
@@ -72,7 +72,7 @@ def describe_dataset(
         "rows_excluded": int((samples["excluded"] != "").sum()),
         "hours": round(sum(float(d) for d in used["duration"] if d) / 3600, 4),
         "sampling_rates": sorted({float(rate) for rate in used["sfreq"]}),
-        "hardware": _hardware(inputs["converts"], Path(inputs["dataset"]).parents[1]),
+        "hardware": _hardware(inputs["converted"], Path(inputs["dataset"]).parents[1]),
         "labels": labels,
         "split": split["level"] if split["status"] == "done" else "refused",
         "split_reason": split.get("reason") or "",

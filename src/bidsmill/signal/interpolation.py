@@ -115,6 +115,8 @@ def multiply(inputs: np.ndarray, frames: Frames, out: np.ndarray) -> None:
         Starts at output ``frames.start``. Changed in place.
     """
     matrix, n_rows = frames.matrix, len(inputs)
+    if n_rows == 0:
+        return
     limit = VECTOR_PRODUCT if min(n_rows, matrix.shape[1]) == 1 else PRODUCT
     # Groups of four rows or more, so that no group of a single row is left over.
     depth = min(len(matrix), max(limit // (min(n_rows, 4) * matrix.shape[1]), 1))

@@ -23,7 +23,7 @@ PASS_BAND = 0.9
 # Of the stop band, in dB: what would alias is below 1/30,000, and so is the pass-band ripple.
 ATTENUATION_DB = 90.0
 # A block spans at least this many samples of the larger of its two sides.
-BLOCK = 8192
+BLOCK = 4096
 
 
 class Resampled(Blockwise):
