@@ -143,8 +143,17 @@ EVENT_DATASETS = {
         "split": {"fallback": "session"},
     },
     "eegmmi_motor": {
-        "windows": {"tmin": 0.0, "tmax": 1.0, "events": {"trial_type": ["left_fist", "rest", "T1"]}},
-        "labels": {"movement": {"column": "trial_type", "values": {"rest": "rest", "left": ["left_fist", "T1"]}}},
+        "windows": {
+            "tmin": 0.0,
+            "tmax": 1.0,
+            "events": {"trial_type": ["left_fist", "rest", "T1"]},
+        },
+        "labels": {
+            "movement": {
+                "column": "trial_type",
+                "values": {"rest": "rest", "left": ["left_fist", "T1"]},
+            }
+        },
     },
     "emg_gestures": {
         "windows": {"tmin": 0.0, "tmax": 0.5},

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-COLUMNS = (
-    "recording row onset start stop subject session task run participant_group label excluded"
-).split()
+COLUMNS = [
+    *("recording", "row", "onset", "start", "stop", "subject", "session", "task", "run"),
+    *("participant_group", "label", "excluded"),
+]
 RATE = 256
 
 
@@ -26,10 +27,8 @@ def fixed_windows(recordings, windows=5, length=1.0, step=1.0) -> pd.DataFrame:
         for i in range(windows):
             start = round(i * step * RATE)
             label = labels(i) if callable(labels) else labels
-            rows.append(
-                (f"{stem}_eeg", i, start / RATE, start, start + round(length * RATE))
-                + (subject, session, "x", run, group, label, "")
-            )
+            place = (f"{stem}_eeg", i, start / RATE, start, start + round(length * RATE))
+            rows.append((*place, subject, session, "x", run, group, label, ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -52,10 +51,8 @@ def p300(seed: int = 0) -> pd.DataFrame:
             while onset < 118:
                 start = round((onset - 0.2) * RATE)
                 label = "target" if chance.random() < 0.15 else "non-target"
-                rows.append(
-                    (stem, i, onset, start, start + RATE, subject, session, "p300", run)
-                    + ("", label, "")
-                )
+                place = (stem, i, onset, start, start + RATE)
+                rows.append((*place, subject, session, "p300", run, "", label, ""))
                 i += 1
                 onset = round(onset + 0.5 + 0.2 * chance.random(), 6)
     return pd.DataFrame(rows, columns=COLUMNS)

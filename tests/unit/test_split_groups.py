@@ -128,7 +128,7 @@ def test_only_the_rows_within_the_gap_are_lost():
 def test_a_piece_of_which_nothing_is_left_is_on_no_side():
     samples = fixed_windows(ONE, windows=20)
     table = pieces_of(samples).assign(split=["train", "test", "train", "test", "train"])
-    guarded = apply_guard(samples, table, 3)
+    guarded = apply_guard(samples, table, 2.9)
     assert guarded["split"].tolist() == ["train", "test", "none", "test", "train"]
     assert np.isnan(guarded["onset_start"][2])
     assert (side_of_rows(samples, guarded) == "train").sum() == 2

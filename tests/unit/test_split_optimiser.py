@@ -25,7 +25,9 @@ def problem(seed: int, n_groups: int, columns: int = 2):
     for _ in range(columns):
         size = int(chance.integers(2, 5))
         rates = chance.dirichlet(np.ones(size), n_groups)
-        counts.append(np.array([chance.multinomial(n, p) for n, p in zip(rows, rates, strict=True)]))
+        counts.append(
+            np.array([chance.multinomial(n, p) for n, p in zip(rows, rates, strict=True)])
+        )
         weights.extend([1 / size] * size)
     return np.concatenate(counts, axis=1), rows, np.array(weights)
 

@@ -173,9 +173,11 @@ def _numeric_column(name, texts, kept, numbers) -> Column:
     value_of = {text: math.nan if n is None else n for text, n in numbers.items()}
     value = np.array([value_of[t] for t in texts], dtype=float)
     counted = value[kept & (texts != "")]
-    cuts = np.quantile(counted, np.linspace(0, 1, QUANTILE_BINS + 1), method="inverted_cdf")
-    upper = np.unique(cuts[1:])
-    lower = np.concatenate([cuts[:1], upper[:-1]])
+    ordered = np.sort(counted)
+    # The smallest value that k/5 of the rows do not exceed, in whole numbers: free of rounding.
+    places = [-(-k * len(ordered) // QUANTILE_BINS) - 1 for k in range(1, QUANTILE_BINS + 1)]
+    upper = np.unique(ordered[places])
+    lower = np.concatenate([ordered[:1], upper[:-1]])
     bins = [
         f"{'(' if i else '['}{_text(float(a))}, {_text(float(b))}]"
         for i, (a, b) in enumerate(zip(lower, upper, strict=True))

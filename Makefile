@@ -1,0 +1,68 @@
+# bidsmill: `make demo` converts the embedded sample dataset, `make test` runs the tests.
+# Both set up a virtual environment in .venv first and need nothing but Python 3.11 and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= 2
+TORCH ?= torch==2.13.0
+RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+
+.PHONY: help setup demo test test-long check bench lock clean
+
+help:
+	@echo "make demo       set up, convert the sample dataset, say what came out"
+	@echo "make test       set up and run the tests (at most 15 minutes after set-up)"
+	@echo "make test-long  the same with the full counts"
+	@echo "make check      lint, format and types"
+	@echo "make bench      measure against peers; writes benchmarks/results/*.json"
+	@echo "make lock       pin the dependencies of pyproject.toml in requirements.lock"
+	@echo "make clean      remove results, caches and the virtual environment"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "bidsmill needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
+	@echo "setting up $(VENV): about 1.3 GB of packages, pinned in requirements.lock"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# PyTorch stays out of requirements.lock: an ordinary index serves it with CUDA.
+$(VENV)/.torch: $(VENV)/.ready
+	@echo "installing $(TORCH) for the tests of the loader: 0.2 GB for a CPU build, several GB"
+	@echo "where the index serves CUDA builds; \`make test TORCH=\` leaves it out and skips them"
+	@if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" && touch $@; fi
+
+demo: $(VENV)/.ready
+	@$(BIN)/snakemake --cores $(CORES) --quiet progress rules host
+
+test: $(VENV)/.ready $(VENV)/.torch
+	@$(RUN_TESTS)
+
+test-long: $(VENV)/.ready $(VENV)/.torch
+	@BIDSMILL_LONG=1 $(RUN_TESTS) --timeout 3600
+
+check: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+bench: $(VENV)/.ready $(VENV)/.torch
+	@mkdir -p benchmarks/results
+	@for script in benchmarks/*.py; do \
+	  name=$$(basename $$script .py); echo "== $$name"; \
+	  $(BIN)/python $$script --json benchmarks/results/$$name.json || exit 1; \
+	done
+
+lock: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra hed --extra test \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --quiet --output-file requirements.lock
+
+clean:
+	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)
