@@ -257,15 +257,8 @@ def test_changed_code_reruns_its_stage(clone):
     printed = again(clone)
     assert "split faces" in printed and "convert faces" not in printed
     assert moved(before, matrix_times(clone)) == set()
-    edit(
-        clone.project / "src/bidsmill/convert/windows.py",
-        "class Cuts:",
-        "class Cuts:\n    another: int = 0\n",
-    ) if False else edit(
-        clone.project / "src/bidsmill/convert/windows.py",
-        "import numpy as np\n",
-        "import numpy as np\n\nANOTHER = 1\n",
-    )
+    windows = clone.project / "src/bidsmill/convert/windows.py"
+    edit(windows, "import numpy as np\n", "import numpy as np\n\nANOTHER_CONSTANT = 1\n")
     printed = again(clone)
     assert "convert faces" in printed and "annotate faces" not in printed
     converted = [name for name in before if name.endswith(".parquet")]
