@@ -176,6 +176,8 @@ def _treat_one(
 ) -> tuple[dict[str, Any], str | None]:
     """Treat one recording and write its receipt; return its content, and a bug's traceback."""
     trace = None
+    receipt = folder / f"{member['stem']}.json"
+    files.remove_parts(receipt)
     try:
         content = work(member)
     except RecordingProblem as problem:
@@ -185,7 +187,7 @@ def _treat_one(
     except Exception as error:
         trace = traceback.format_exc()
         content = quarantined("internal_error", f"{type(error).__name__}: {error}")
-    receipts.write_receipt(folder / f"{member['stem']}.json", wanted, content)
+    receipts.write_receipt(receipt, wanted, content)
     return content, trace
 
 

@@ -72,14 +72,15 @@ class Run:
         return (self.results / dataset / "logs" / f"{name}.log").read_text()
 
     def bytes_of_results(self) -> dict[str, bytes]:
-        """Return every result but logs, timings, receipts' neighbours and what speaks of time."""
+        """Return every result but logs, timings, hidden files and what holds times."""
         left_out = {"logs", "benchmarks"}
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
             for path in sorted(self.results.rglob("*"))
             if path.is_file()
             and not left_out & set(path.relative_to(self.folder).parts)
-            and path.name not in ("latest.json", "lock-state.json", ".publishing.lock")
+            and path.name not in ("latest.json", "lock-state.json")
+            and not any(part.startswith(".") for part in path.relative_to(self.folder).parts)
         }
 
 

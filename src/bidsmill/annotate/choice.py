@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def chosen_events(events: pd.DataFrame, choice: Choice | None, hed_version: Any)
 def matching(values: list[str], wanted: Any) -> np.ndarray:
     """Return which cells are one of the wanted values.
 
-    A cell is compared as text, and as a number where both are numbers (``1`` is ``1.0``).
+    A cell is compared as text, and as a number where both are numbers (``1`` is ``1.0``);
+    true and false in any case (``True``, ``TRUE``).
 
     Parameters
     ----------
@@ -81,8 +83,14 @@ def matching(values: list[str], wanted: Any) -> np.ndarray:
     ndarray of bool, shape (n_values,)
     """
     items = wanted if isinstance(wanted, list) else [wanted]
-    texts = {str(item).lower() if isinstance(item, bool) else str(item) for item in items}
-    numbers = {seconds(text) for text in texts} - {float("nan")}
+    truths = {str(item).casefold() for item in items if isinstance(item, bool)}
+    texts = {str(item) for item in items if not isinstance(item, bool)}
+    numbers = {number for text in texts if not math.isnan(number := seconds(text))}
     return np.array(
-        [value != "" and (value in texts or seconds(value) in numbers) for value in values], bool
+        [
+            value != ""
+            and (value in texts or seconds(value) in numbers or value.casefold() in truths)
+            for value in values
+        ],
+        bool,
     )

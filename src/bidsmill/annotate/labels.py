@@ -90,8 +90,6 @@ def _cells(
 
 
 def _by_hed(strings: list[str], queries: dict[str, str], hed_version: Any) -> tuple[list[str], int]:
-    if hed_version is None:
-        return [""] * len(strings), 0
     masks = {c: hed_strings.search(strings, query, hed_version) for c, query in queries.items()}
     return _one_class(masks, len(strings))
 

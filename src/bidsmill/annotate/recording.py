@@ -70,6 +70,7 @@ class AnnotateWork:
         ]
         path = self.folder / f"{member['stem']}.tsv"
         events = events[[*OWN_COLUMNS, *(c for c in events.columns if c not in OWN_COLUMNS)]]
+        files.remove_parts(path)
         tables.write_tsv(path, events)
         stated = {"size": path.stat().st_size, "sha256": files.sha256_file(path)}
         return {
@@ -101,7 +102,12 @@ class AnnotateWork:
 def _with_first_columns(events: pd.DataFrame, hed: list[str]) -> pd.DataFrame:
     """Return the events with the columns every table has, and no name used twice."""
     taken = {"source", "chosen", "reason", *RESERVED}
-    renamed = events.rename(columns={name: f"source_{name}" for name in taken & set(events)})
+    names = {}
+    for name in (n for n in events.columns if n in taken):
+        names[name] = f"source_{name}"
+        while names[name] in events.columns:
+            names[name] += "_"
+    renamed = events.rename(columns=names)
     for name in ("trial_type", "value"):
         if name not in renamed.columns:
             renamed[name] = ""

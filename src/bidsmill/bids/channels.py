@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bidsmill.bids.entities import parse_name
 from bidsmill.bids.reading import OpenRecording
 from bidsmill.bids.sidecars import merged_json
 from bidsmill.bids.tabular import read_tabular
@@ -42,6 +43,9 @@ TYPE_OF_BIDS = {
 }
 HEADER_DECIDES = {"mag", "grad", "ref_meg", "hbo", "hbr", "fnirs_cw_amplitude", "fnirs_od"}
 
+# Whose key of coordsystem.json tells the frame of electrodes.tsv; beside them stand those of
+# fiducials and landmarks (BIDS 1.10, modality pages, "Coordinate System JSON").
+ELECTRODE_KEYS = ("EEG", "iEEG", "EMG", "NIRS", "MEG")
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 # Coordinate systems whose axes are those of MNE's head frame (x right, y front, z up), and
 # those that are turned by 90 degrees (x front, y left, z up: BIDS 1.10, appendix
@@ -178,7 +182,7 @@ def _positions(opened, root, sidecars) -> tuple[dict[str, list[float]], list[str
     """Return electrode positions: of electrodes.tsv if its frame is known, else the header's."""
     paths = sidecars.get("electrodes.tsv", [])
     if paths:
-        return _electrode_positions(root, paths[-1], sidecars.get("coordsystem.json", []))
+        return _electrode_positions(root, paths, sidecars.get("coordsystem.json", []))
     found = {}
     for name, channel in zip(opened.names, opened.raw.info["chs"], strict=True):
         place = np.asarray(channel["loc"][:3], float)
@@ -189,24 +193,44 @@ def _positions(opened, root, sidecars) -> tuple[dict[str, list[float]], list[str
     return found, []
 
 
-def _electrode_positions(root, path, coordsystems) -> tuple[dict[str, list[float]], list[str]]:
-    frame, conflicts = read_tabular(root / path)
-    system, problems = merged_json(root, coordsystems)
-    conflicts.extend(problems)
-    stated = next((v for k, v in system.items() if k.endswith("CoordinateSystem")), None)
-    unit = next((v for k, v in system.items() if k.endswith("CoordinateUnits")), None)
+def _electrode_positions(root, paths, coordsystems) -> tuple[dict[str, list[float]], list[str]]:
+    """Return the positions of the nearest electrodes.tsv whose frame and units are known."""
+    conflicts: list[str] = []
+    stated = unit = None
+    for path in reversed(paths):
+        space = parse_name(path).entities.get("space")
+        own = [p for p in coordsystems if parse_name(p).entities.get("space") in (None, space)]
+        system, problems = merged_json(root, own)
+        conflicts.extend(problems)
+        stated, unit = _frame_and_unit(system)
+        if stated in HEAD_FRAMES | TURNED_FRAMES and unit in METRES:
+            found, told = _places(root / path, stated, METRES[unit])
+            return found, [*conflicts, *told]
+    return {}, [
+        *conflicts,
+        f"electrode positions are not used: coordinate system {stated!r}, units {unit!r};"
+        f" known are {', '.join(sorted(HEAD_FRAMES | TURNED_FRAMES))} in m, cm or mm",
+    ]
+
+
+def _frame_and_unit(system: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return coordinate system and units of the electrodes (fiducials have their own)."""
+    for sensors in ELECTRODE_KEYS:
+        if f"{sensors}CoordinateSystem" in system:
+            stated = system[f"{sensors}CoordinateSystem"]
+            unit = system.get(f"{sensors}CoordinateUnits")
+            return None if stated is None else str(stated), None if unit is None else str(unit)
+    return None, None
+
+
+def _places(path: Path, stated: str, scale: float) -> tuple[dict[str, list[float]], list[str]]:
+    frame, conflicts = read_tabular(path)
     if not {"name", "x", "y", "z"} <= set(frame.columns):
         return {}, [*conflicts, "electrodes.tsv lacks a column of name, x, y, z; it is not used"]
-    if stated not in HEAD_FRAMES | TURNED_FRAMES or unit not in METRES:
-        return {}, [
-            *conflicts,
-            f"electrode positions are not used: coordinate system {stated!r}, units {unit!r};"
-            f" known are {', '.join(sorted(HEAD_FRAMES | TURNED_FRAMES))} in m, cm or mm",
-        ]
     found = {}
     for row in frame.to_dict("records"):
         try:
-            place = np.array([float(row[axis]) for axis in "xyz"]) * METRES[unit]
+            place = np.array([float(row[axis]) for axis in "xyz"]) * scale
         except ValueError:
             continue
         if stated in TURNED_FRAMES:

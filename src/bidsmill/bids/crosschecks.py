@@ -8,17 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bidsmill.bids.pointers import MAX_POINTER_BYTES, pointed_to_by
 from bidsmill.formats.files import inside
 
 Issue = dict[str, Any]
 
-# git-annex: a pointer file holds "/annex/objects/KEY", a broken link leads to ".git/annex/objects"
-# (git-annex manual, "pointer files"); archives also serve the bare key as the file's content.
-ANNEX = re.compile(rb"(?:.*/annex/objects/|(?:MD5|SHA1|SHA256|SHA512|BLAKE2B?\d*)E?-s\d+--)\S+\s*")
-# Git LFS specification, "The Pointer": the first line names the version.
-LFS = b"version https://git-lfs.github.com/spec/"
-POINTER_BYTES = 1024  # a Git LFS pointer must be less than 1024 bytes long (the same specification)
-
+POINTER_CODES = {"git-annex": "annex_pointer", "Git LFS": "lfs_pointer", None: None}
 DATATYPES = ("eeg", "emg", "ieeg", "meg")
 # What holds samples, in the formats BIDS allows for these datatypes (BIDS specification, EEG, MEG,
 # iEEG and EMG), not headers and markers.
@@ -89,11 +84,7 @@ def cross_check(
 
 def pointer_kind(content: bytes) -> str | None:
     """Return ``annex_pointer`` or ``lfs_pointer`` if `content` stands for a file kept elsewhere."""
-    if len(content) > POINTER_BYTES:
-        return None
-    if content.startswith(LFS):
-        return "lfs_pointer"
-    return "annex_pointer" if ANNEX.fullmatch(content) else None
+    return POINTER_CODES[pointed_to_by(content)]
 
 
 def _issue(severity: str, code: str, message: str, file: str) -> Issue:
@@ -152,7 +143,7 @@ def _content(file: Mapping[str, Any], root: Path | None) -> tuple[str, str] | No
         return None
     if size == 0:
         return "empty_file", "the file has 0 bytes"
-    if size > POINTER_BYTES or root is None:
+    if size > MAX_POINTER_BYTES or root is None:
         return None
     try:
         kind = pointer_kind(inside(root, path).read_bytes())

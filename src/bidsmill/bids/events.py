@@ -47,6 +47,9 @@ def events_of_annotations(annotations: list[Annotation]) -> pd.DataFrame:
 
 def seconds(text: Any) -> float:
     """Return the number in a cell; NaN where there is none, or one that is not finite."""
+    if isinstance(text, str) and not (text.isascii() and "_" not in text):
+        # Python takes 1_2 for 12, and digits of any script.
+        return math.nan
     try:
         value = float(text)
     except (TypeError, ValueError):

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-# A pointer is one or a few short lines; larger files are data.
+# A pointer is one or a few short lines; larger files are data (Git LFS specification, "The
+# Pointer": less than 1024 bytes).
 MAX_POINTER_BYTES = 1024
+# git-annex: a pointer file begins with the line "/annex/objects/KEY", a broken link leads to
+# ".git/annex/objects" (git-annex manual, "pointer files"); archives also serve the bare key as
+# the file's content.
+ANNEX = re.compile(rb"(?:.*/annex/objects/|(?:MD5|SHA1|SHA256|SHA512|BLAKE2B?\d*)E?-s\d+--)\S+\s*")
+# Git LFS specification, "The Pointer": the first line names the version.
+LFS = b"version https://git-lfs.github.com/spec/"
 
 
 def pointer_kind(path: Path) -> str | None:
@@ -32,9 +40,13 @@ def pointer_kind(path: Path) -> str | None:
             head = file.read(MAX_POINTER_BYTES)
     except OSError:
         return None
-    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+    return pointed_to_by(head)
+
+
+def pointed_to_by(content: bytes) -> str | None:
+    """Return ``git-annex`` or ``Git LFS`` if `content` stands for a file kept there, else None."""
+    if len(content) > MAX_POINTER_BYTES or b"\0" in content:
+        return None
+    if content.startswith(LFS):
         return "Git LFS"
-    first = head.split(b"\n", 1)[0]
-    if b"/annex/objects/" in first and b"\0" not in head:
-        return "git-annex"
-    return None
+    return "git-annex" if ANNEX.fullmatch(content.split(b"\n", 1)[0]) else None

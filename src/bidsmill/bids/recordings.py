@@ -117,7 +117,7 @@ def _place(path: str) -> tuple[str, str, str] | None:
             return None
         if name.suffix != datatype or name.entities.get("acq") in NOT_RECORDINGS:
             return None
-        known = name.extension in DATA_EXTENSIONS + COMPANION_EXTENSIONS
+        known = name.extension.lower() in DATA_EXTENSIONS + COMPANION_EXTENSIONS
         if not known and not is_folder:
             return None
         stem = unit[: len(unit) - len(name.extension)] if name.extension else unit
@@ -126,7 +126,7 @@ def _place(path: str) -> tuple[str, str, str] | None:
 
 
 def _recording(stem, datatype, units, by_folder) -> Recording:
-    ranked = sorted(units, key=lambda unit: (_rank(unit), unit))
+    ranked = sorted(units, key=lambda unit: (_rank(unit), _part(unit), unit))
     data = ranked[0]
     same_format = [u for u in ranked if _rank(u) == _rank(data) or _rank(u) >= _COMPANION_RANK]
     alternatives = [u for u in ranked if u not in same_format]
@@ -143,8 +143,14 @@ def _recording(stem, datatype, units, by_folder) -> Recording:
 _COMPANION_RANK = len(DATA_EXTENSIONS)
 
 
+def _part(unit: str) -> int:
+    """Return the number of a part of a split recording: ``split-2`` comes before ``split-10``."""
+    number = parse_name(unit).entities.get("split", "")
+    return int(number) if number.isdecimal() else 0
+
+
 def _rank(unit: str) -> int:
-    extension = parse_name(unit).extension
+    extension = parse_name(unit).extension.lower()
     if extension in COMPANION_EXTENSIONS:
         return _COMPANION_RANK + COMPANION_EXTENSIONS.index(extension)
     return DATA_EXTENSIONS.index(extension) if extension in DATA_EXTENSIONS else -1
@@ -181,6 +187,6 @@ def _matches(label: str, wanted: list) -> bool:
     for item in wanted:
         if label == str(item):
             return True
-        if isinstance(item, int) and label.isdigit() and int(label) == item:
+        if isinstance(item, int) and label.isdecimal() and int(label) == item:
             return True
     return False

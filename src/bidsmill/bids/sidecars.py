@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -68,13 +69,32 @@ def read_json_sidecar(path: Path) -> tuple[dict[str, Any], str | None]:
     except UnicodeDecodeError as error:
         text = raw.decode("cp1252", errors="replace")
         problem = f"is not UTF-8 (byte {error.start}); read as Windows-1252"
+    strange: list[str] = []
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json.loads(
+            text,
+            parse_constant=lambda name: strange.append(name),
+            parse_float=lambda digits: _finite(digits, strange),
+        )
+    except (ValueError, RecursionError) as error:
         return {}, f"is not JSON ({error}); its content is not used"
     if not isinstance(content, dict):
         return {}, f"holds a {type(content).__name__}, expected an object; it is not used"
+    if strange:
+        problem = f"holds {strange[0]}, which JSON has not; read as null"
+    if "\\u" in text:
+        # Half of a surrogate pair is no character, and could not be written again.
+        whole = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
+        content = json.loads(whole)
     return content, problem
+
+
+def _finite(digits: str, strange: list[str]) -> float | None:
+    value = float(digits)
+    if math.isfinite(value):
+        return value
+    strange.append(digits)
+    return None
 
 
 def merged_json(root: Path, paths: list[str]) -> tuple[dict[str, Any], list[str]]:

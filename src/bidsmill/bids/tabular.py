@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,8 @@ def read_tabular(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _rows(text: str) -> list[list[str]]:
     csv.field_size_limit(2**31 - 1)
-    return list(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
+    lines = io.StringIO(text, newline="")
+    return list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def _cell(cell: str) -> str:
@@ -73,14 +75,16 @@ def _cell(cell: str) -> str:
 
 def _distinct(header: list[str]) -> tuple[list[str], list[str]]:
     """Make column names distinct: the first keeps its name."""
-    seen: dict[str, int] = {}
+    stated, taken = set(header), set()
+    counts: Counter[str] = Counter()
     names, repeated = [], []
     for index, name in enumerate(header):
-        name = name or f"column-{index}"
-        count = seen.get(name, 0)
-        seen[name] = count + 1
-        if count:
+        base = distinct = name or f"column-{index}"
+        if name in taken:
             repeated.append(name)
-            name = f"{name}.{count}"
-        names.append(name)
+        while distinct in taken or (distinct != name and distinct in stated):
+            counts[base] += 1
+            distinct = f"{base}.{counts[base]}"
+        taken.add(distinct)
+        names.append(distinct)
     return names, repeated

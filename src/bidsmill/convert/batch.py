@@ -13,7 +13,7 @@ from bidsmill.bids.reading import is_boundary
 from bidsmill.convert.recording import convert_recording
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
-from bidsmill.sources.lock import dataset_root
+from bidsmill.sources.place import dataset_root
 
 # Libraries that shape the bytes of a matrix.
 LIBRARIES = ("mne", "numpy", "scipy", "pyarrow")

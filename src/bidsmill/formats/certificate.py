@@ -101,6 +101,8 @@ def group_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     numpy.ndarray
         Shape (rows,), dtype object; '' where no group covers the row.
     """
+    import pandas as pd
+
     groups = np.full(len(samples), "", dtype=object)
     for level in LEVELS:
         part = table[table["level"] == level]
@@ -110,7 +112,7 @@ def group_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
             found = _piece_of_rows(samples, part)
         else:
             found = group_ids(samples, level)
-            found[~np.isin(found, part["group"].to_numpy(dtype=object))] = ""
+            found[~pd.Series(found).isin(part["group"]).to_numpy()] = ""
         groups = np.where(groups == "", found, groups)
     return groups
 

@@ -9,7 +9,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
@@ -67,15 +67,19 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write `text` to `path` as UTF-8, atomically, with its line ends as they are."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write `text` to `path` as UTF-8, atomically, with its line ends as they are.
+
+    Half a surrogate pair, which UTF-8 cannot hold, is written as ``\\udcfc``.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def json_bytes(content: Any) -> bytes:
     """Return `content` as JSON bytes that depend on the content alone.
 
     Keys keep their order (it carries meaning for the reader); numbers are written as Python
-    writes them; NaN and infinities are refused, as JSON has none.
+    writes them; NaN and infinities are refused, as JSON has none. Half a surrogate pair, as a
+    cut emoji leaves it, is escaped.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def json_bytes(content: Any) -> bytes:
         If `content` holds a NaN or an infinity.
     """
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
-    return (text + "\n").encode("utf-8")
+    # For a surrogate, Python's escape is JSON's: the text that is read back is the same.
+    return (text + "\n").encode("utf-8", "backslashreplace")
 
 
 def canonical_sha256(content: Any) -> str:
@@ -91,7 +96,7 @@ def canonical_sha256(content: Any) -> str:
     text = json.dumps(
         content, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
@@ -151,15 +156,10 @@ def inside(folder: str | os.PathLike, name: str) -> Path:
     Raises
     ------
     BidsmillError
-        If `name` is absolute, has ``..``, a NUL, a backslash or an empty part.
+        If `name` is absolute, has ``..``, ``.``, a NUL, a backslash or an empty part.
     """
-    parts = PurePosixPath(name).parts
-    bad = (
-        not parts
-        or name.startswith("/")
-        or any(part in ("..", ".") or "\0" in part or "\\" in part for part in parts)
-    )
-    if bad:
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts):
         raise BidsmillError(
             "a name would leave its folder",
             found=repr(name),

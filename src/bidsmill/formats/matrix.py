@@ -40,8 +40,8 @@ def rows_per_group(n_channels: int, n_times: int) -> int:
         Size of a row.
     """
     row_bytes = max(1, n_channels * n_times * 4)
-    wanted = min(max(MIN_GROUP_BYTES, MIN_CHUNK_BYTES * n_channels), MAX_GROUP_BYTES)
-    return max(1, wanted // row_bytes)
+    wanted = -(-max(MIN_GROUP_BYTES, MIN_CHUNK_BYTES * n_channels) // row_bytes)
+    return max(1, min(wanted, MAX_GROUP_BYTES // row_bytes))
 
 
 class MatrixWriter:
@@ -104,6 +104,8 @@ class MatrixWriter:
             )
         if block.dtype != np.float32:
             raise ValueError(f"block of {block.dtype}: expected float32")
+        if block.shape[1] == 0:
+            return
         if self.wide:
             parts = [np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(-1)]
         else:
@@ -223,24 +225,12 @@ class MatrixFile:
             raise BidsmillError(
                 "a matrix file cannot be read as Parquet", file=path, found=error
             ) from None
-        stored = self._file.metadata.metadata or {}
-        document = stored.get(METADATA_KEY.encode())
-        if document is None:
-            raise BidsmillError(
-                "this Parquet file is not a matrix",
-                file=path,
-                expected=f"the metadata key {METADATA_KEY!r}",
-            )
-        self.metadata: dict[str, Any] = json.loads(document)
-        if self.metadata.get("contract") != CONTRACT:
-            raise BidsmillError(
-                "this matrix has another contract version",
-                file=path,
-                found=self.metadata.get("contract"),
-                expected=CONTRACT,
-                todo="install a newer bidsmill",
-            )
-        self.channels = [channel["name"] for channel in self.metadata["channels"]]
+        try:
+            self.metadata = _document(self._file, self.path)
+            self.channels = _channels(self._file, self.metadata, self.path)
+        except BidsmillError:
+            self._file.close()
+            raise
         self.n_rows, _, self.n_times = self.metadata["shape"]
         self.wide = len(self.channels) > WIDE_ABOVE
 
@@ -308,6 +298,58 @@ class MatrixFile:
 
     def __exit__(self, *exception) -> None:
         self.close()
+
+
+def _document(file, path: Path) -> dict[str, Any]:
+    """Return the document of a matrix file, which must be one of this contract."""
+    stored = (file.metadata.metadata or {}).get(METADATA_KEY.encode())
+    if stored is None:
+        raise BidsmillError(
+            "this Parquet file is not a matrix",
+            file=path,
+            expected=f"the metadata key {METADATA_KEY!r}",
+        )
+    try:
+        document = json.loads(stored)
+        contract = document["contract"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BidsmillError(
+            "the metadata of a matrix cannot be read",
+            file=path,
+            found=repr(error),
+            expected=f"a JSON document in the key {METADATA_KEY!r}",
+        ) from None
+    if contract != CONTRACT:
+        raise BidsmillError(
+            "this matrix has another contract version",
+            file=path,
+            found=contract,
+            expected=CONTRACT,
+            todo="install a newer bidsmill",
+        )
+    return document
+
+
+def _channels(file, document: dict[str, Any], path: Path) -> list[str]:
+    """Return the channels of a matrix file, which must hold what its document states."""
+    try:
+        names = [channel["name"] for channel in document["channels"]]
+        rows, _, n_times = stated = document["shape"]
+    except (TypeError, KeyError, ValueError) as error:
+        raise BidsmillError(
+            "the metadata of a matrix lack channels or shape", file=path, found=repr(error)
+        ) from None
+    wide = len(names) > WIDE_ABOVE
+    columns = [(WIDE_COLUMN, n_times * len(names))] if wide else [(n, n_times) for n in names]
+    found = [(field.name, getattr(field.type, "list_size", 0)) for field in file.schema_arrow]
+    if stated != [file.metadata.num_rows, len(names), n_times] or found != columns:
+        raise BidsmillError(
+            "a matrix file does not hold what its metadata state",
+            file=path,
+            found=f"{file.metadata.num_rows} rows, {len(found)} columns",
+            expected=f"{rows} rows of {len(names)} channels and {n_times} samples",
+        )
+    return names
 
 
 def _values(column) -> np.ndarray:

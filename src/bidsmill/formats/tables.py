@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.errors import BidsmillError
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "n/a"
+# How pandas and numpy print what is not there.
+NOTHING = {"<NA>", "NaT", "nan"}
 
 
 def cell_text(value: Any) -> str:
-    """Return one value as the text of a cell; nothing (None, NaN, '') is ``n/a``.
+    """Return one value as the text of a cell; nothing (None, NaN, NA, '') is ``n/a``.
 
     Floats are written with the fewest digits that give the same number back; whole floats
-    without a decimal point. Tabs and line ends, which a BIDS table cannot hold, become spaces.
+    without a decimal point. Tabs and line ends, which a BIDS table cannot hold, become one
+    space; the text ``nan`` stays as it is.
     """
     if value is None or value is False or value is True:
         return MISSING if value is None else str(value).lower()
@@ -29,9 +32,9 @@ def cell_text(value: Any) -> str:
             return MISSING
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
     text = str(value)
-    if text in ("", "<NA>", "nan"):
+    if text == "" or (text in NOTHING and not isinstance(value, str)):
         return MISSING
-    return " ".join(text.split()) if any(c in text for c in "\t\r\n") else text
+    return re.sub(r"[\t\r\n]+", " ", text)
 
 
 def tsv_text(frame: pd.DataFrame) -> str:
@@ -55,18 +58,21 @@ def read_tsv(path: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     BidsmillError
-        If the file is absent or a row has another number of cells than the header.
+        If the file is absent, is not UTF-8 text, or a row has another number of cells than
+        the header.
     """
     import pandas as pd
 
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+            text = file.read()
     except FileNotFoundError:
         raise BidsmillError("a table is missing", file=path) from None
-    if not rows:
+    except (OSError, UnicodeDecodeError) as error:
+        raise BidsmillError("a table cannot be read as text", file=path, found=error) from None
+    if not text:
         raise BidsmillError("a table has no header line", file=path)
-    header, body = rows[0], rows[1:]
+    header, *body = [line.split("\t") for line in text.removesuffix("\n").split("\n")]
     for number, row in enumerate(body, 2):
         if len(row) != len(header):
             raise BidsmillError(
@@ -102,17 +108,32 @@ def _small_text(column):
 def read_parquet(path: str | os.PathLike, columns: list[str] | None = None) -> pd.DataFrame:
     """Read a table from Parquet.
 
+    Columns of whole numbers with missing ones become ``Int64``: they stay whole numbers.
+
     Raises
     ------
     BidsmillError
         If the file is absent or is not Parquet.
     """
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+        with pq.ParquetFile(path) as file:
+            arrow = file.read(columns=columns)
     except FileNotFoundError:
         raise BidsmillError("a table is missing", file=path) from None
     except (pa.ArrowInvalid, OSError) as error:
         raise BidsmillError("a table cannot be read as Parquet", file=path, found=error) from None
+    absent = [name for name in columns or [] if name not in arrow.column_names]
+    if absent:
+        raise BidsmillError("a table lacks columns", file=path, found=", ".join(absent))
+    # PyArrow takes a dot in a wanted name for a path, and so may have read more columns.
+    arrow = arrow if columns is None else arrow.select(columns)
+    frame = arrow.to_pandas()
+    for name in frame.columns:
+        column = arrow.column(name)
+        if pa.types.is_integer(column.type) and column.null_count:
+            frame[name] = column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame

@@ -8,7 +8,8 @@ from typing import Any
 
 from bidsmill.formats import files
 from bidsmill.sources import local
-from bidsmill.sources.lock import dataset_root, read_state
+from bidsmill.sources.lock import read_state
+from bidsmill.sources.place import dataset_root
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,11 @@ from bidsmill.bids.sidecars import read_json_sidecar
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources import local
+from bidsmill.sources.place import dataset_root
 
 log = logging.getLogger(__name__)
 
 CONTRACT = "1"
-
-
-def dataset_root(settings: dict[str, Any], results: Path) -> Path:
-    """Return the folder that holds the files of a dataset.
-
-    Parameters
-    ----------
-    settings : dict
-        Settings of the dataset.
-    results : pathlib.Path
-        ``results/{dataset}``.
-    """
-    return Path(settings["path"]) if settings["source"] == "local" else results / "bids"
 
 
 def make_lock(dataset: str, settings: dict[str, Any], results: Path) -> dict[str, Any]:

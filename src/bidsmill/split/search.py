@@ -17,6 +17,8 @@ ROUNDING = 1e-12
 # Two to six groups are exchanged by a kick: few keep what was gained, many leave a valley.
 KICK_SIZES = (2, 3, 4, 5, 6)
 KICKS_WITHOUT_GAIN = 300
+# One evaluation costs as much time as this many cells before it looks at any.
+CALL_WORK = 8_000
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,22 @@ class Terms:
         numpy.ndarray
             Shape (terms,), float64.
         """
-        return self.weights * ((self.counts @ taken) / self.totals - self.share)
+        return self.deviations_of(self.counts @ taken)
 
     def objective(self, taken: np.ndarray) -> float:
         """Return the weighted mean of the absolute deviations of shares."""
-        return float(np.abs(self.deviations(taken)).cumsum()[-1])
+        return self.objective_of(self.counts @ taken)
+
+    def objective_of(self, rows: np.ndarray) -> float:
+        """Return the objective where `rows` (shape (terms,), int64) rows are taken."""
+        return float(np.abs(self.deviations_of(rows)).cumsum()[-1])
+
+    def deviations_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the same as `deviations` where `rows` (shape (terms,), int64) are taken."""
+        return self.weights * (rows / self.totals - self.share)
 
 
-def search(terms: Terms, seed: int, work: int) -> np.ndarray:
+def search(terms: Terms, seed: int, work: int, enough: float) -> np.ndarray:
     """Look for a good choice of groups; at least one is taken and at least one is left.
 
     Parameters
@@ -79,38 +89,30 @@ def search(terms: Terms, seed: int, work: int) -> np.ndarray:
         Seed of the kicks.
     work : int
         How many cells (terms x classes) may be evaluated, about; the greedy choice always ends.
+    enough : float
+        The search ends at an objective of this or less.
 
     Returns
     -------
     numpy.ndarray
         Shape (classes,), int64: how many groups of each class are taken.
     """
-    sums = _Sums(terms, work)
-    best = sums.descend(_greedy(terms, sums))
-    value = terms.objective(best)
+    steps = _Steps(terms, work)
+    steps.begin(np.zeros(len(terms.sizes), dtype=np.int64))
+    steps.value = np.inf
+    while steps.add():
+        pass
+    steps.descend()
+    best, value = steps.taken.copy(), steps.value
     chance = random.Random(seed)
     idle = 0
-    while idle < KICKS_WITHOUT_GAIN and not sums.spent() and value > ROUNDING:
-        other = sums.descend(_kick(terms, best, KICK_SIZES[idle % len(KICK_SIZES)], chance))
-        reached = terms.objective(other)
+    while idle < KICKS_WITHOUT_GAIN and not steps.spent() and value > max(enough, ROUNDING):
+        steps.begin(_kick(terms, best, KICK_SIZES[idle % len(KICK_SIZES)], chance))
+        steps.descend()
         idle += 1
-        if reached < value - ROUNDING:
-            best, value, idle = other, reached, 0
+        if steps.value < value - ROUNDING:
+            best, value, idle = steps.taken.copy(), steps.value, 0
     return best
-
-
-def _greedy(terms: Terms, sums: _Sums) -> np.ndarray:
-    """Take the group that helps most, again and again, until none helps."""
-    taken = np.zeros(len(terms.sizes), dtype=np.int64)
-    value = np.inf
-    while taken.sum() < terms.sizes.sum() - 1:
-        reached = sums.after(terms.deviations(taken), taken < terms.sizes)
-        place = int(reached.argmin())
-        if reached[place] >= value - ROUNDING:
-            break
-        taken[place] += 1
-        value = reached[place]
-    return taken
 
 
 def _kick(terms: Terms, taken: np.ndarray, size: int, chance: random.Random) -> np.ndarray:
@@ -127,63 +129,75 @@ def _kick(terms: Terms, taken: np.ndarray, size: int, chance: random.Random) -> 
     return kicked
 
 
-class _Sums:
-    """Evaluates all single steps from a choice at once, in a fixed order of additions."""
+class _Steps:
+    """Steps from one choice to a better one; all groups that may enter are tried at once."""
 
     def __init__(self, terms: Terms, limit: int):
         self.terms = terms
         self.limit = limit
         self.work = 0
+        self.most = int(terms.sizes.sum()) - 1
+        self._columns = np.ascontiguousarray(terms.counts.T)
         self._cells = np.empty_like(terms.steps)
+
+    def begin(self, taken: np.ndarray) -> None:
+        """Stand at a choice (which is changed from here on)."""
+        self.taken = taken
+        self.rows = self.terms.counts @ taken
+        self.number = int(taken.sum())
+        self.value = self.terms.objective_of(self.rows)
 
     def spent(self) -> bool:
         """Return whether the work allowed is done."""
         return self.work >= self.limit
 
-    def after(self, deviations: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """Return the objective after taking one group of each class (inf if not allowed)."""
-        np.add(self.terms.steps, deviations[:, np.newaxis], out=self._cells)
-        np.abs(self._cells, out=self._cells)
-        # Adding along the first axis goes term by term on every machine: same sum everywhere.
-        reached = self._cells.sum(axis=0)
-        reached[~allowed] = np.inf
-        self.work += self._cells.size
-        return reached
-
-    def descend(self, taken: np.ndarray) -> np.ndarray:
-        """Exchange, drop and add groups as long as that lowers the objective, and work is left."""
-        taken = taken.copy()
+    def descend(self) -> None:
+        """Exchange, drop and add groups as long as that helps and work is left."""
         improved = True
         while improved:
-            improved = self._add(taken)
-            for place in np.flatnonzero(taken):
-                if taken[place] and not self.spent():
-                    improved |= self._exchange(taken, int(place))
-        return taken
+            improved = self.add()
+            for place in np.flatnonzero(self.taken).tolist():
+                if self.taken[place] and not self.spent():
+                    improved |= self._exchange(place)
 
-    def _add(self, taken: np.ndarray) -> bool:
-        """Take one group more, if that helps and leaves one on the other side."""
-        terms = self.terms
-        if taken.sum() >= terms.sizes.sum() - 1:
+    def add(self) -> bool:
+        """Take the group that helps most, if one does and another is left."""
+        if self.number >= self.most:
             return False
-        reached = self.after(terms.deviations(taken), taken < terms.sizes)
-        place = int(reached.argmin())
-        if reached[place] >= terms.objective(taken) - ROUNDING:
+        place, value = self._best_entry(self.rows)
+        if value >= self.value - ROUNDING:
             return False
-        taken[place] += 1
+        self._move(place, 1, value)
         return True
 
-    def _exchange(self, taken: np.ndarray, place: int) -> bool:
+    def _exchange(self, place: int) -> bool:
         """Give up one group of a class, or exchange it for the best other one."""
-        terms = self.terms
-        value = terms.objective(taken)
-        taken[place] -= 1
-        reached = self.after(terms.deviations(taken), taken < terms.sizes)
-        other = int(reached.argmin())
-        alone = terms.objective(taken) if taken.any() else np.inf
-        if min(alone, reached[other]) >= value - ROUNDING:
-            taken[place] += 1
+        without = self.rows - self._columns[place]
+        alone = self.terms.objective_of(without) if self.number > 1 else np.inf
+        self.taken[place] -= 1
+        other, value = self._best_entry(without)
+        self.taken[place] += 1
+        if min(alone, value) >= self.value - ROUNDING:
             return False
-        if reached[other] < alone:
-            taken[other] += 1
+        self._move(place, -1, alone)
+        if value < alone:
+            self._move(other, 1, value)
         return True
+
+    def _move(self, place: int, sign: int, value: float) -> None:
+        self.taken[place] += sign
+        self.rows = self.rows + sign * self._columns[place]
+        self.number += sign
+        self.value = value
+
+    def _best_entry(self, rows: np.ndarray) -> tuple[int, float]:
+        """Return the class of which one group more gives the least objective, and that."""
+        terms, cells = self.terms, self._cells
+        np.add(terms.steps, terms.deviations_of(rows)[:, np.newaxis], out=cells)
+        np.abs(cells, out=cells)
+        # Adding along the first axis goes term by term on every machine: same sum everywhere.
+        reached = cells.sum(axis=0)
+        reached[self.taken >= terms.sizes] = np.inf
+        self.work += cells.size + CALL_WORK
+        place = int(reached.argmin())
+        return place, float(reached[place])

@@ -33,14 +33,20 @@ def summary_lines(datasets: list[str], store: str) -> list[str]:
     for dataset in datasets:
         results = Path("results") / dataset
         lines.extend(_dataset_lines(dataset, results))
-        published = results / "published.json"
-        if published.is_file():
-            rows = json.loads(published.read_bytes())["rows"]
-            loadable = loadable or (dataset if rows else None)
+        if loadable is None and _published_rows(results):
+            loadable = dataset
     if loadable:
         lines += ["", f"store     {store}", "load it   in Python:", ""]
         lines += [f"    {line}" for line in snippet(loadable, store, Path("results") / loadable)]
     return [*lines, ""]
+
+
+def _published_rows(results: Path) -> int:
+    """Return how many rows of a dataset are in the store, if all that `snippet` needs is there."""
+    needed = [results / name for name in ("published.json", "labels.json", "split.json")]
+    if not all(path.is_file() for path in needed):
+        return 0
+    return json.loads(needed[0].read_bytes())["rows"]
 
 
 def snippet(dataset: str, store: str, results: Path) -> list[str]:
