@@ -36,7 +36,7 @@ $(VENV)/.torch: $(VENV)/.ready
 	@if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" && touch $@; fi
 
 demo: $(VENV)/.ready
-	@$(BIN)/snakemake --cores $(CORES) --quiet progress rules host
+	@$(BIN)/snakemake --cores $(CORES) --quiet all
 
 test: $(VENV)/.ready $(VENV)/.torch
 	@$(RUN_TESTS)

@@ -32,11 +32,12 @@ def number_of_batches(sizes: Sequence[int], recordings: int, gigabytes: float) -
     gigabytes : float
         Most GB (10**9 bytes) of a mean batch.
     """
-    count = 1
-    while len(sizes) > count * recordings or sum(sizes) > count * gigabytes * 1e9:
+    count, total = 1, sum(sizes)
+    # More batches than recordings would not help.
+    while count < len(sizes) and (
+        len(sizes) > count * recordings or total > count * gigabytes * 1e9
+    ):
         count *= 2
-        if count >= len(sizes):
-            break
     return count
 
 
@@ -65,6 +66,7 @@ def update(
 
     A member whose receipt matches is left alone; the files of recordings that belong to this
     batch but are no longer in its plan are removed. One bad recording never stops the others.
+    A recording that failed unexpectedly (a full disk, a bug) is tried again.
 
     Parameters
     ----------
@@ -100,6 +102,8 @@ def update(
     for member in members:
         wanted = fingerprint(member)
         receipt = receipts.current_receipt(folder / f"{member['stem']}.json", wanted)
+        if receipt and receipt.get("reason") == "internal_error" and only is None:
+            receipt = None
         if member["stem"] == only or (receipt is None and only is None):
             stale.append((member, wanted))
         elif receipt is not None:
@@ -131,11 +135,9 @@ def _remove_leavers(plan: dict[str, Any], folder: Path) -> None:
         stem = receipt.stem
         if stem in stems or bucket(stem, plan["batches"]) != index:
             continue
-        content = receipts.read_receipt(receipt)
-        if content is None:
+        if receipts.read_receipt(receipt) is None:
             continue
-        for name in content.get("files", {}):
-            files.inside(folder, name).unlink(missing_ok=True)
+        _remove_files(receipt)
         receipt.unlink()
         log.info("removed %s: it is no longer in the lock", stem)
 
@@ -180,6 +182,7 @@ def _treat_one(
     files.remove_parts(receipt)
     try:
         content = work(member)
+        files.json_bytes(content)
     except RecordingProblem as problem:
         content = quarantined(problem.code, problem.message())
     except BidsmillError as problem:
@@ -187,8 +190,16 @@ def _treat_one(
     except Exception as error:
         trace = traceback.format_exc()
         content = quarantined("internal_error", f"{type(error).__name__}: {error}")
+    _remove_files(receipt, keep=content.get("files", {}))
     receipts.write_receipt(receipt, wanted, content)
     return content, trace
+
+
+def _remove_files(receipt: Path, keep: Iterable[str] = ()) -> None:
+    """Remove the files that a receipt names, but for those to keep."""
+    content = receipts.read_receipt(receipt) or {}
+    for name in set(content.get("files", {})) - set(keep):
+        files.inside(receipt.parent, name).unlink(missing_ok=True)
 
 
 def quarantined(reason: str, message: str) -> dict[str, Any]:

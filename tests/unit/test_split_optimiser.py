@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidsmill.errors import BidsmillError
+from bidsmill.split import optimiser
 from bidsmill.split.optimiser import choose_groups, objective_of
 
 
@@ -175,6 +176,29 @@ def test_a_bound_without_search_holds_for_whole_rows():
     choice = choose_groups(names(10), counts, np.ones(10, dtype=int), np.array([1.0]), 0.2)
     assert choice.objective == pytest.approx((1 / 3 - 0.2) / 2, abs=1e-12)
     assert choice.gap == pytest.approx(0, abs=1e-9)
+
+
+def test_one_group_is_always_left():
+    """A share of 0.9 of three equal groups is nearest to all three."""
+    counts = np.array([[4], [4], [4]])
+    choice = choose_groups(names(3), counts, counts[:, 0], np.array([1.0]), 0.9)
+    assert choice.groups == ("sub-0000", "sub-0001")
+    assert choice.objective == pytest.approx(0.9 - 2 / 3)
+
+
+def test_the_bound_holds_where_search_and_tree_are_cut_short(monkeypatch):
+    monkeypatch.setattr(optimiser, "SEARCH_WORK", 0)
+    monkeypatch.setattr(optimiser, "FEWEST_NODES", 1)
+    monkeypatch.setattr(optimiser, "MOST_NODES", 1)
+    missed = []
+    for seed in range(100, 130):
+        counts, rows, weights = problem(seed, 11)
+        choice = choose_groups(names(11), counts, rows, weights, 0.3)
+        best = brute_force(counts, rows, weights, 0.3)
+        assert choice.bound - 1e-9 <= best <= choice.objective + 1e-9
+        assert choice.gap == choice.objective - choice.bound
+        missed.append(choice.objective - best)
+    assert sum(m > 1e-6 for m in missed) >= 3
 
 
 def test_one_group_cannot_be_split():

@@ -35,6 +35,19 @@ EVENT_COLUMNS = [
     "reason",
     "row",
 ]
+# Whole numbers up to here are exact in float64; an onset beyond has no sample.
+MOST_SAMPLES = 2**53
+# What the events of a recording hold at least.
+ANNOTATED_COLUMNS = [
+    "onset",
+    "duration",
+    "trial_type",
+    "value",
+    "HED",
+    "source",
+    "chosen",
+    "reason",
+]
 
 
 @dataclass
@@ -92,7 +105,10 @@ def collate_dataset(
             expected=f"{len(overview['recordings'])}",
             todo="snakemake -R convert",
         )
-    parts = [_part(dataset, results, stem, converted[stem]) for stem in sorted(converted)]
+    parts = [
+        _part(dataset, results, stem, converted[stem], annotated[stem])
+        for stem in sorted(converted)
+    ]
     participants, notes = read_participants(Path(overview["root"]))
     events, first_rows = _events_table(parts)
     samples, of_event = _samples_table(parts, participants, events, first_rows)
@@ -112,7 +128,9 @@ def _entries(paths: list[Path]) -> dict[str, dict[str, Any]]:
     return {k: v for path in paths for k, v in files.read_json(path)["members"].items()}
 
 
-def _part(dataset: str, results: Path, stem: str, entry: dict[str, Any]) -> Part:
+def _part(
+    dataset: str, results: Path, stem: str, entry: dict[str, Any], annotated: dict[str, Any]
+) -> Part:
     """Read what lies beside the manifests, and check that all of it is there."""
     detail: dict[str, Any] = {}
     if entry["status"] != "quarantined":
@@ -124,12 +142,23 @@ def _part(dataset: str, results: Path, stem: str, entry: dict[str, Any]) -> Part
             path = results / "matrix" / name
             if not path.is_file() or path.stat().st_size != stated["size"]:
                 raise rebuild_error(dataset, stem, path)
+    return Part(stem, entry, detail, _annotated_events(results, stem, annotated))
+
+
+def _annotated_events(results: Path, stem: str, annotated: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    if annotated["status"] == "quarantined":
+        # Its conversion is quarantined too, with what is wrong.
+        return pd.DataFrame(columns=ANNOTATED_COLUMNS, dtype=object)
     path = results / "events" / f"{stem}.tsv"
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_size != annotated["files"][path.name]["size"]:
         raise BidsmillError(
-            "a result is missing", file=path, todo="snakemake --cores 2 -R annotate"
+            "a result is missing or is not the one that was made",
+            file=path,
+            todo="snakemake --cores 2 -R annotate",
         )
-    return Part(stem, entry, detail, tables.read_tsv(path))
+    return tables.read_tsv(path)
 
 
 def rebuild_error(dataset: str, stem: str, path: Path) -> BidsmillError:
@@ -160,6 +189,7 @@ def _events_table(parts: list[Part]) -> tuple[pd.DataFrame, dict[str, int]]:
         frame["row"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
         if part.detail:
             samples = np.rint(onsets * part.entry["sfreq"])
+            samples[~(np.abs(samples) < MOST_SAMPLES)] = np.nan
             frame["sample"] = pd.Series(samples).astype("Int64")
             used = part.detail["events"] or []
             frame.loc[used, "row"] = np.arange(len(used))
@@ -207,7 +237,8 @@ def _samples_table(
         ]
     has_event = samples["event"].notna().to_numpy()
     rows = samples["event"].fillna(0).astype(int).to_numpy()
-    text = events.drop(columns=["recording", "onset", "duration", "sample", "row"])
+    text = events.drop(columns=["recording", "onset", "sample", "row"])
+    text["duration"] = ["" if np.isnan(d) else tables.cell_text(d) for d in events["duration"]]
     if len(events):
         of_event = text.iloc[rows].reset_index(drop=True)
         of_event = of_event.where(pd.Series(has_event), "")

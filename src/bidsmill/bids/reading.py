@@ -9,14 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from bidsmill.bids.edf_records import check_records
 from bidsmill.errors import RecordingProblem
 
 # Files that BIDS allows and no reader installed here can open.
 UNSUPPORTED = {".nwb": "NWB", ".mefd": "MEF3"}
 # Data files without the header that says what is in them.
-HEADLESS = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".dat": ".vhdr", ".fdt": ".set"}
+HEADLESS = {
+    ".eeg": ".vhdr",
+    ".vmrk": ".vhdr",
+    ".vamrk": ".vhdr",
+    ".dat": ".vhdr",
+    ".fdt": ".set",
+    ".meg4": ".ds",
+}
 # Markers inside files that say that the signal is not continuous there (MNE's names for the
 # boundaries of EEGLAB and of concatenated files, and BrainVision's New Segment).
 BOUNDARY = re.compile(r"^((bad|edge)[ _])?boundary$|^new segment/|^bad_acq_skip$", re.IGNORECASE)
@@ -87,7 +93,7 @@ def open_recording(root: Path, data: str) -> OpenRecording:
     ------
     RecordingProblem
         If it cannot be opened: ``unsupported_format``, ``header_missing``, ``truncated_file``,
-        ``unreadable``, ``no_samples``.
+        ``discontinuous``, ``companion_missing``, ``unreadable``, ``no_samples``.
     """
     path = root / data
     extension = path.suffix.lower()
@@ -101,10 +107,10 @@ def open_recording(root: Path, data: str) -> OpenRecording:
             f"the {HEADLESS[extension]} header of this recording is missing",
             file=data,
         )
-    if extension in (".edf", ".bdf"):
-        _check_records(path, data)
     with reader_problems(root, data) as told:
-        raw = _read(path, extension)
+        if extension in (".edf", ".bdf"):
+            check_records(path, data)
+        raw = _read(path, extension, data)
         opened = _described(raw)
     opened.warnings = told
     if opened.n_times == 0 or opened.sfreq <= 0:
@@ -160,12 +166,15 @@ def _is_about_data(warning) -> bool:
 def _one_line(text: str, root: Path) -> str:
     # The longest first: a relative root is the end of the absolute one.
     for prefix in sorted({str(root.resolve()), str(root.absolute()), str(root)}, key=len)[::-1]:
-        if prefix not in (".", ""):
-            text = text.replace(prefix + "/", "").replace(prefix, "")
+        if prefix not in (".", "", "/"):
+            # Whole folder names only: a relative root may be a word that messages use.
+            text = re.sub(rf"(?<![\w./-]){re.escape(prefix)}/", "", text)
+            if prefix.startswith("/"):
+                text = re.sub(rf"(?<![\w./-]){re.escape(prefix)}(?![\w./-])", "", text)
     return " ".join(text.split())[:500]
 
 
-def _read(path: Path, extension: str):
+def _read(path: Path, extension: str, data: str):
     import mne
 
     mne.set_log_level("ERROR")
@@ -187,16 +196,16 @@ def _read(path: Path, extension: str):
         if extension in (".con", ".sqd", ".kdf"):
             return mne.io.read_raw_kit(path, preload=False)
         if path.is_dir():
-            return _read_bti(path)
+            return _read_bti(path, data)
         return mne.io.read_raw(path, preload=False)
 
 
-def _read_bti(folder: Path):
+def _read_bti(folder: Path, data: str):
     import mne
 
     names = [p for p in sorted(folder.iterdir()) if "," in p.name and p.suffix != ".xml"]
     if not names:
-        raise RecordingProblem("unsupported_format", "the folder holds no 4D/BTi data", file=folder)
+        raise RecordingProblem("unsupported_format", "the folder holds no 4D/BTi data", file=data)
     return mne.io.read_raw_bti(names[0], preload=False, head_shape_fname=None)
 
 
@@ -204,9 +213,9 @@ def _described(raw) -> OpenRecording:
     import mne
 
     types = [mne.channel_type(raw.info, index) for index in range(len(raw.ch_names))]
-    shift = raw.first_time if raw.annotations.orig_time is not None else 0.0
+    # MNE counts annotations of a raw object from its time 0, `first_time` before its first sample.
     marks = [
-        Annotation(float(onset - shift), float(duration), str(description))
+        Annotation(float(onset - raw.first_time), float(duration), str(description))
         for onset, duration, description in zip(
             raw.annotations.onset,
             raw.annotations.duration,
@@ -235,47 +244,13 @@ _SCALED = {"µS": "S", "uS": "S"}
 def _unit(raw, index: int) -> str:
     channel = raw.info["chs"][index]
     known = _FIFF_UNITS.get(int(channel["unit"]))
-    original = str((raw._orig_units or {}).get(raw.ch_names[index]) or "n/a")
-    if known == "V" and channel["kind"] == 3:
-        # Kind 3 is a trigger channel, whose counts MNE labels as volts.
+    stated = (raw._orig_units or {}).get(raw.ch_names[index])
+    original = str(stated or "n/a")
+    # Kind 3 is a trigger channel, whose counts MNE labels as volts; as it does with a channel
+    # of EDF whose unit it does not know.
+    if known == "V" and (channel["kind"] == 3 or (stated is not None and original == "n/a")):
         return "n/a"
     return known or _SCALED.get(original, original)
-
-
-def _check_records(path: Path, data: str) -> None:
-    """Refuse an EDF or BDF file that is shorter than its header promises.
-
-    The header is 256 bytes, and 256 more per signal; its fields are ASCII at fixed places
-    (Kemp et al. 1992, doi:10.1016/0013-4694(92)90009-7). A record count of -1 means that the
-    writer did not know it, and is no contradiction.
-    """
-    width = 3 if path.suffix.lower() == ".bdf" else 2
-    with open(path, "rb") as file:
-        head = file.read(256)
-        try:
-            n_signals, promised = int(head[252:256]), int(head[236:244])
-            signals = file.read(256 * n_signals)
-            begin = 216 * n_signals
-            per_record = np.array(
-                [int(signals[begin + 8 * i : begin + 8 * i + 8]) for i in range(n_signals)]
-            )
-            header = int(head[184:192])
-        except ValueError:
-            raise RecordingProblem(
-                "unreadable", "this is no EDF or BDF header", file=data, found=repr(head[:16])
-            ) from None
-    size = path.stat().st_size
-    record = int(per_record.sum()) * width
-    held = (size - header) // record if record else 0
-    if promised > held:
-        raise RecordingProblem(
-            "truncated_file",
-            "the file ends before its last record",
-            file=data,
-            found=f"{held} whole records in {size} bytes",
-            expected=f"{promised} records, as the header says",
-            todo="fetch the file again",
-        )
 
 
 def is_boundary(description: str) -> bool:

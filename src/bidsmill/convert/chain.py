@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,31 +52,64 @@ class RecordingSignal:
 class Joined:
     """Signals of one recording, one after the other on its grid; the space between is NaN.
 
+    One part is kept at a time, so that memory does not grow with their number; read forwards.
+
     Parameters
     ----------
-    parts : list of (int, Signal)
-        Where each part begins, and the part.
-    whole : Signal
-        The signal that the parts were cut from.
+    parts : list of Part
+        Sorted.
+    sfreq : float
+        Rate of the grid in Hz.
+    n_channels, n_times : int
+        Shape of the whole.
     """
 
-    def __init__(self, parts: Sequence[tuple[int, Signal]], whole: Signal):
+    def __init__(self, parts: Sequence[Part], sfreq: float, n_channels: int, n_times: int):
         self.parts = parts
-        self.sfreq, self.n_times = whole.sfreq, whole.n_times
-        self.n_channels = whole.n_channels
+        self.sfreq, self.n_channels, self.n_times = sfreq, n_channels, n_times
+        self._stops = np.array([part.stop for part in parts], np.int64)
+        self._current: tuple[int, Signal] | None = None
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return samples ``[start, stop)``."""
         result = np.full((self.n_channels, stop - start), np.nan)
-        for begin, part in self.parts:
-            low, high = max(start, begin), min(stop, begin + part.n_times)
-            if low < high:
-                result[:, low - start : high - start] = part.read(low - begin, high - begin)
+        index = int(np.searchsorted(self._stops, start, side="right"))
+        while index < len(self.parts) and self.parts[index].start < stop:
+            part = self.parts[index]
+            low, high = max(start, part.start), min(stop, part.stop)
+            data = self._signal(index).read(low - part.origin, high - part.origin)
+            result[:, low - start : high - start] = data
+            index += 1
         return result
+
+    def _signal(self, index: int) -> Signal:
+        if self._current is None or self._current[0] != index:
+            self._current = index, self.parts[index].make()
+        return self._current[1]
+
+
+@dataclass
+class Part:
+    """A stretch of a grid, and the signal that is read there.
+
+    Attributes
+    ----------
+    start, stop : int
+        Samples of the grid.
+    origin : int
+        Where on the grid the signal's sample 0 stands.
+    make : callable
+        Returns the signal.
+    """
+
+    start: int
+    stop: int
+    origin: int
+    make: Callable[[], Signal]
 
 
 class Segment:
-    """A stretch of a signal.
+    """A stretch of a signal, behind as many repeats of its first sample as are asked for.
 
     Parameters
     ----------
@@ -82,16 +117,24 @@ class Segment:
         The signal.
     start, stop : int
         Its samples.
+    lead : int
+        Repeats of the first sample.
     """
 
-    def __init__(self, source: Signal, start: int, stop: int):
-        self.source, self.start = source, start
-        self.sfreq, self.n_times = source.sfreq, stop - start
+    def __init__(self, source: Signal, start: int, stop: int, lead: int = 0):
+        self.source, self.start, self.lead = source, start, lead
+        self.sfreq, self.n_times = source.sfreq, lead + stop - start
         self.n_channels = source.n_channels
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Return samples ``[start, stop)``, counted from the stretch's begin."""
-        return self.source.read(self.start + start, self.start + stop)
+        """Return samples ``[start, stop)``, counted from the first repeat."""
+        begin = self.start - self.lead
+        repeats = min(max(0, self.lead - start), stop - start)
+        if repeats == 0:
+            return self.source.read(begin + start, begin + stop)
+        data = self.source.read(self.start, max(begin + stop, self.start + 1))
+        edge = np.repeat(data[:, :1], repeats, axis=1)
+        return np.concatenate([edge, data[:, : stop - start - repeats]], axis=1)
 
 
 def build_chain(
@@ -102,8 +145,8 @@ def build_chain(
 ) -> tuple[Signal, list[dict[str, Any]]]:
     """Put filter and resampler behind a signal.
 
-    The filter treats each continuous stretch for itself, so that nothing from beyond a
-    boundary enters a window.
+    Both treat each continuous stretch for itself, as if nothing stood beside it, so that nothing
+    from beyond a boundary enters a window.
 
     Parameters
     ----------
@@ -123,28 +166,73 @@ def build_chain(
     steps : list of dict
         What was done, with all parameters.
     """
+    if resample and abs(resample - source.sfreq) <= 1e-9 * resample:
+        resample = None
+    if not segments or not (band or resample):
+        return _on_grid(source, resample), []
+    # The shortest tells whether a stretch is shorter than the filter.
+    low, high = min(segments, key=lambda segment: segment[1] - segment[0])
+    steps = []
+    if band:
+        filtered = _filtered(Segment(source, low, high), band)
+        steps.append({"step": "filter", "per_segment": True, **_described(filtered)})
+    if resample:
+        whole = _on_grid(source, resample)
+        steps.append({"step": "resample", "per_segment": True, **_described(whole)})
+    if segments == [(0, source.n_times)]:
+        return _on_grid(_filtered(source, band), resample), steps
+    parts = [_part(source, segment, band, resample) for segment in segments]
+    grid = whole if resample else source
+    return Joined(parts, grid.sfreq, grid.n_channels, grid.n_times), steps
+
+
+def _filtered(signal: Signal, band: dict[str, Any] | None) -> Signal:
     from bidsmill.signal.filters import Filtered
+
+    if not band:
+        return signal
+    return Filtered(signal, **{key: band.get(key) for key in ("low", "high", "notch")})
+
+
+def _on_grid(signal: Signal, resample: float | None) -> Signal:
     from bidsmill.signal.resample import Resampled
 
-    signal, steps = source, []
-    if band:
-        wanted = {key: band.get(key) for key in ("low", "high", "notch")}
-        parts = [(low, Filtered(Segment(source, low, high), **wanted)) for low, high in segments]
-        if parts:
-            steps.append({"step": "filter", "per_segment": True, **_described(parts[0][1])})
-        signal = parts[0][1] if _is_whole(segments, source.n_times) else Joined(parts, source)
-    if resample and abs(resample - signal.sfreq) > 1e-9 * resample:
-        signal = Resampled(signal, resample)
-        steps.append({"step": "resample", **_described(signal)})
-    return signal, steps
+    return Resampled(signal, resample) if resample else signal
+
+
+def _part(
+    source: Signal,
+    segment: tuple[int, int],
+    band: dict[str, Any] | None,
+    resample: float | None,
+) -> Part:
+    """Return the part of the output grid that one stretch of the recording becomes.
+
+    A resampler counts from sample 0 of what it reads. So that its grid is that of the whole
+    recording, repeats of the first sample lead up to the stretch: from the last sample before
+    it that stands on both grids.
+    """
+    from bidsmill.signal.ratio import resampled_length, resampling_ratio
+
+    low, high = segment
+    filtered = partial(_filtered, Segment(source, low, high), band)
+    if not resample:
+        return Part(low, high, low, filtered)
+    ratio = resampling_ratio(source.sfreq, resample)
+    lead = low % ratio[1] if ratio else low
+    start, stop, origin = (
+        resampled_length(sample, source.sfreq, resample) for sample in (low, high, low - lead)
+    )
+    return Part(
+        start,
+        stop,
+        origin,
+        lambda: _on_grid(Segment(filtered(), 0, high - low, lead), resample),
+    )
 
 
 def _described(signal) -> dict[str, Any]:
     return {key: value for key, value in signal.describe().items() if key != "source"}
-
-
-def _is_whole(segments: list[tuple[int, int]], n_times: int) -> bool:
-    return segments == [(0, n_times)]
 
 
 def block_samples(n_channels: int) -> int:

@@ -80,4 +80,6 @@ def _listed(channels: list[Channel], names: list[str]) -> list[Channel]:
             found=f"no channel {', '.join(missing)}",
             expected="every channel of `channels.names`",
         )
-    return [by_name[plain_text(name)] for name in names]
+    # Two names may mean one channel: its source name and its column name.
+    chosen = {by_name[plain_text(name)].index: by_name[plain_text(name)] for name in names}
+    return list(chosen.values())

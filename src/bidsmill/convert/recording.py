@@ -139,14 +139,15 @@ def prepare_recording(
     chosen = choose_channels(channels, member["datatype"], settings["channels"])
     picks = [channel.index for channel in chosen]
     conflicts += _load_if_rates_differ(opened, picks)
-    boundaries = find_boundaries(opened, events)
+    cuts = find_cuts(find_boundaries(opened, events), opened.sfreq, opened.n_times)
     source = RecordingSignal(opened, picks, root, member["data"])
-    segments = find_cuts(boundaries, opened.sfreq, opened.n_times).segments(opened.n_times)
+    segments = cuts.segments(opened.n_times)
     try:
         signal, steps = build_chain(source, segments, settings["filter"], settings["resample"])
     except BidsmillError as problem:
         raise RecordingProblem("filter_impossible", problem.message()) from None
-    rows = place_rows(signal, settings["windows"], events, boundaries)
+    cuts = cuts.on_grid(opened.sfreq, signal.sfreq)
+    rows = place_rows(signal, settings["windows"], events, cuts)
     return Prepared(opened, sidecar, channels, chosen, conflicts, signal, steps, rows)
 
 
@@ -196,7 +197,8 @@ def _load_if_rates_differ(opened: OpenRecording, picks: list[int]) -> list[str]:
         return []
     selected = opened.raw._raw_extras[0].get("sel", np.arange(len(counts)))
     used = {int(counts[selected[index]]) for index in picks if index < len(selected)}
-    if len(used) < 2:
+    record = opened.n_times / opened.raw._raw_extras[0]["n_records"]
+    if used <= {record}:
         return []
     opened.raw.load_data()
     return [

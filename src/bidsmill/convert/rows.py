@@ -10,7 +10,7 @@ import numpy as np
 
 from bidsmill.bids.events import seconds
 from bidsmill.bids.reading import OpenRecording, is_bad, is_boundary
-from bidsmill.convert.windows import Cuts, event_windows, find_cuts, fixed_windows
+from bidsmill.convert.windows import Cuts, event_windows, fixed_windows
 from bidsmill.errors import RecordingProblem
 from bidsmill.signal.source import Signal
 
@@ -29,7 +29,7 @@ def place_rows(
     signal: Signal,
     windows: dict[str, Any],
     events: Any,
-    boundaries: list[tuple[float, float]],
+    cuts: Cuts,
 ) -> Rows:
     """Return the rows of a recording on the output grid.
 
@@ -41,15 +41,14 @@ def place_rows(
         ``windows`` of the dataset.
     events : DataFrame of str
         The annotated events, with the column ``chosen``.
-    boundaries : list of (float, float)
-        Onset and duration in s.
+    cuts : Cuts
+        Where the signal is not continuous.
 
     Raises
     ------
     RecordingProblem
         ``no_events`` if no event is chosen, ``no_windows`` if there is no row.
     """
-    cuts = find_cuts(boundaries, signal.sfreq, signal.n_times)
     if windows["kind"] == "fixed":
         rows = _fixed_rows(signal, windows, cuts)
     else:

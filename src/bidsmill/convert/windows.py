@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsmill.signal.ratio import resampled_length
+
 
 @dataclass
 class Cuts:
@@ -39,6 +41,20 @@ class Cuts:
             borders = [low, *inner, high]
             result.extend(itertools.pairwise(borders))
         return [(int(low), int(high)) for low, high in result]
+
+    def on_grid(self, sfreq: float, other: float) -> Cuts:
+        """Return the cuts on a grid of another rate.
+
+        Parameters
+        ----------
+        sfreq, other : float
+            Rates in Hz of this grid and of the other. Sample ``k`` of either stands at ``k``
+            divided by its rate; a sample of the other grid lies behind a cut if it stands at or
+            after the first sample there.
+        """
+        points = [resampled_length(int(point), sfreq, other) for point in self.points]
+        gaps = [[resampled_length(int(s), sfreq, other) for s in gap] for gap in self.gaps]
+        return Cuts(np.array(points, np.int64), np.array(gaps, np.int64).reshape(-1, 2))
 
 
 def find_cuts(boundaries: list[tuple[float, float]], sfreq: float, n_times: int) -> Cuts:
@@ -99,7 +115,8 @@ def event_windows(
         ``window_after_end``, ``boundary``.
     """
     length = max(1, round((tmax - tmin) * sfreq))
-    samples = np.rint(np.asarray(onsets, float) * sfreq).astype(np.int64)
+    # An onset that a typing error put beyond all whole numbers is after the end, too.
+    samples = np.rint(np.clip(np.asarray(onsets, float) * sfreq, -(2**62), 2**62)).astype(np.int64)
     starts = samples + round(tmin * sfreq)
     stops = starts + length
     crossing = crosses(starts, stops, cuts)

@@ -67,7 +67,7 @@ def _baseline_samples(windows: dict[str, Any], sfreq: float, length: int) -> sli
     span = windows.get("baseline")
     if not span:
         return None
-    low = max(0, round((span[0] - windows["tmin"]) * sfreq))
+    low = min(max(0, round((span[0] - windows["tmin"]) * sfreq)), length - 1)
     high = min(length, round((span[1] - windows["tmin"]) * sfreq))
     return slice(low, max(high, low + 1))
 

@@ -113,12 +113,17 @@ def check_manifest(manifest: Any, file: Any = None) -> dict[str, Any]:
             expected=f"contract {CONTRACT}",
             todo="install a newer bidsmill, or check the address of the store",
         )
-    for entry in manifest["files"]:
-        files.inside(".", entry["path"])
-        if PurePosixPath(entry["path"]).parts[:2] != ("datasets", manifest["dataset"]):
-            raise BidsmillError(
-                "a manifest names a file of another dataset", file=file, found=entry["path"]
-            )
+    try:
+        dataset, paths = manifest["dataset"], [entry["path"] for entry in manifest["files"]]
+        for path in paths:
+            files.inside(".", path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BidsmillError(
+            "a manifest lacks what every manifest has", file=file, found=repr(error)
+        ) from None
+    for path in paths:
+        if PurePosixPath(path).parts[:2] != ("datasets", dataset):
+            raise BidsmillError("a manifest names a file of another dataset", file=file, found=path)
     return manifest
 
 

@@ -43,7 +43,7 @@ def fetch_batch(
     for member in plan["members"]:
         problem = local.check_files(root, member["files"], state)
         if problem:
-            log.warning("%s: %s", member["stem"], problem[1])
+            log.info("%s: %s", member["stem"], problem[1])
         members[member["stem"]] = (
             {"status": "present"}
             if problem is None

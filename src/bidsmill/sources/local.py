@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from bidsmill.bids.pointers import pointer_kind
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.files import sha256_file
+
+log = logging.getLogger(__name__)
 
 # Folders of a dataset that hold no raw recordings (BIDS 1.10, "Directory structure").
 EXCLUDED_FOLDERS = {"derivatives", "sourcedata", "code", "stimuli"}
@@ -23,8 +26,9 @@ def list_files(root: Path) -> list[str]:
     """Return the files of a BIDS folder as sorted POSIX paths relative to it.
 
     Hidden files and folders are left out, and at the top `EXCLUDED_FOLDERS`. Links to folders
-    are followed, each folder once; broken links are files that cannot be read, and are
-    listed.
+    outside are followed, each folder once; links to folders of the dataset itself name nothing
+    new, and are not. Broken links are files that cannot be read, and are listed. A name that is
+    not UTF-8, which BIDS does not allow, is left out with a warning.
 
     Raises
     ------
@@ -44,22 +48,41 @@ def list_files(root: Path) -> list[str]:
             expected="a file dataset_description.json in it",
             todo="name the folder that holds the `sub-...` folders",
         )
-    return sorted(_walk(root, "", {os.path.realpath(root)}))
+    found: list[str] = []
+    seen: set[str] = set()
+    waiting = [""]
+    # Links come after all real folders, so that a link never stands in for the folder itself.
+    while waiting:
+        prefix = waiting.pop(0)
+        if os.path.realpath(root / prefix) not in seen:
+            _walk(root, prefix, found, seen, waiting)
+    return sorted(found)
 
 
-def _walk(folder: Path, prefix: str, seen: set[str]) -> Iterator[str]:
-    with os.scandir(folder) as entries:
+def _walk(root: Path, prefix: str, found: list[str], seen: set[str], links: list[str]) -> None:
+    """List the files of one folder and of the real folders in it; collect links to folders."""
+    seen.add(os.path.realpath(root / prefix))
+    with os.scandir(root / prefix) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             if entry.name.startswith(".") or (not prefix and entry.name in EXCLUDED_FOLDERS):
                 continue
             path = f"{prefix}{entry.name}"
-            if not entry.is_dir():
-                yield path
-                continue
-            real = os.path.realpath(entry.path)
-            if real not in seen:
-                seen.add(real)
-                yield from _walk(Path(entry.path), f"{path}/", seen)
+            if not _is_utf8(path):
+                log.warning("left out, as its name is not UTF-8: %s", ascii(path))
+            elif entry.is_dir(follow_symlinks=False):
+                _walk(root, f"{path}/", found, seen, links)
+            elif os.path.isdir(entry.path):
+                links.append(f"{path}/")
+            else:
+                found.append(path)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checksums(root: Path, paths: list[str], state: State) -> tuple[list[dict[str, Any]], State]:
@@ -77,7 +100,8 @@ def checksums(root: Path, paths: list[str], state: State) -> tuple[list[dict[str
     Returns
     -------
     files : list of dict
-        ``path``, ``size`` and ``sha256``; both None for a broken link.
+        ``path``, ``size`` and ``sha256``; both None for a broken link and for what cannot be
+        read.
     state : dict
         For the next call.
     """
@@ -94,13 +118,14 @@ def checksums(root: Path, paths: list[str], state: State) -> tuple[list[dict[str
 
 def _look(path: Path, known: list | None) -> list | None:
     try:
-        stat = path.stat()
+        facts = path.stat()
+        # A pipe would never end.
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        seen = [facts.st_size, facts.st_mtime_ns, facts.st_ino]
+        return known if known and known[:3] == seen else [*seen, sha256_file(path)]
     except OSError:
         return None
-    seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-    if known and known[:3] == seen:
-        return known
-    return [*seen, sha256_file(path)]
 
 
 def check_files(root: Path, wanted: dict[str, str | None], state: State) -> tuple[str, str] | None:
@@ -130,7 +155,7 @@ def check_files(root: Path, wanted: dict[str, str | None], state: State) -> tupl
             )
         look = _look(path, state.get(name))
         if look is None:
-            return "file_missing", f"{name} is missing, though the lock names it"
+            return "file_missing", f"{name} is missing or cannot be read, though the lock names it"
         if look[3] != sha256:
             return "source_changed", (
                 f"{name} is not the file that was locked; found sha256 {look[3][:12]}…,"

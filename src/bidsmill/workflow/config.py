@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
 
+# Keys on which the schema makes depend what else may stand beside them.
+DECIDING = {"source", "kind"}
 # Settings that a dataset replaces as a whole; the others are merged key by key.
 REPLACED = {"windows", "filter", "include", "resample"}
 
@@ -42,7 +46,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         For unknown keys (with the nearest known one), wrong values (with what is allowed) and
         settings that contradict each other. Every problem is listed.
     """
-    problems = [*_schema_problems(config, schema)]
+    problems = [*_odd_values(config), *_schema_problems(config, schema)]
     if not problems:
         datasets = {
             name: _settings(own, config.get("defaults") or {}, schema)
@@ -70,7 +74,7 @@ def _merged(below: dict, above: dict) -> dict:
     result = dict(below)
     for key, value in above.items():
         if key not in REPLACED and isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = _merged(result[key], value)
+            result[key] = {**result[key], **copy.deepcopy(value)}
         else:
             result[key] = copy.deepcopy(value)
     return result
@@ -148,46 +152,110 @@ def _contradictions(settings: dict) -> list[str]:
     return problems
 
 
+def _odd_values(value: Any, where: str = "") -> Iterator[str]:
+    """Find what YAML reads otherwise than it looks: names that are no text, and NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: found {value}, expected a finite number"
+    items = value.items() if isinstance(value, dict) else enumerate(value if _is_list(value) else [])
+    for key, inner in items:
+        path = f"{where}.{key}".removeprefix(".")
+        if isinstance(value, dict) and not isinstance(key, str):
+            yield f"{path}: the name {key!r} is not text; write it in quotes"
+        yield from _odd_values(inner, path)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
 def _schema_problems(config: Any, schema: dict) -> list[str]:
     import jsonschema
 
     validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.path])
+    undecided = [place for error in errors for place in _undecided(error)]
     found = []
-    for error in sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.path]):
-        found.extend(_explained(error, schema))
+    for error in errors:
+        path = list(error.absolute_path)
+        if not (_is_conditional(error) and any(path[: len(u)] == u for u in undecided)):
+            found.extend(_explained(error, schema))
     return list(dict.fromkeys(found))
+
+
+def _is_conditional(error) -> bool:
+    return not {"then", "else"}.isdisjoint(error.absolute_schema_path)
+
+
+def _undecided(error) -> list[list]:
+    """Return the mapping whose deciding key is missing or wrong: nothing else can be judged."""
+    path = list(error.absolute_path)
+    if error.validator == "enum" and path[-1] in DECIDING:
+        return [path[:-1]]
+    missing = error.validator == "required" and DECIDING & set(error.validator_value)
+    return [path] if missing and not _is_conditional(error) else []
+
+
+# What a rule of the schema asks for, in words that its value ends.
+WORDS = {
+    "type": "a value of type",
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+    "minLength": "a text of this length at least:",
+    "minItems": "a list of this length at least:",
+    "maxItems": "a list of this length at most:",
+    "minProperties": "this many keys at least:",
+    "pattern": "a text that matches",
+}
 
 
 def _explained(error, schema: dict) -> list[str]:
     """Say one error of jsonschema in words that name the key, what is there and what may be."""
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
-    rule = error.validator
+    rule, value = error.validator, error.validator_value
     if rule == "additionalProperties" and isinstance(error.instance, dict):
         known = [key for key, shape in error.schema.get("properties", {}).items() if shape]
         unknown = [key for key in error.instance if key not in known]
         return [f"{where}: {_unknown(str(key), known)}" for key in unknown]
     if rule == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
+        missing = [key for key in value if key not in error.instance]
         return [f"{where}: the key {key!r} is missing" for key in missing]
     if rule == "enum":
-        allowed = ", ".join(map(str, error.validator_value))
-        found = str(error.instance).casefold()
-        near = difflib.get_close_matches(found, map(str, error.validator_value), 1)
+        allowed = ", ".join(map(str, value))
+        near = difflib.get_close_matches(str(error.instance).casefold(), map(str, value), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return [f"{where}: found {error.instance!r}, allowed are {allowed}{hint}"]
-    if rule in ("oneOf",):
+    if rule == "oneOf":
         return [f"{where}: expected exactly one of the keys column, hed"]
     if rule == "anyOf":
-        allowed = error.schema.get("description") or " or ".join(
-            str(s.get("type", s.get("const", "list"))) for s in error.validator_value
-        )
-        return [f"{where}: found {error.instance!r}, allowed: {allowed}"]
-    if rule == "not" or (rule == "pattern" and "propertyNames" in error.absolute_schema_path):
-        return [f"{where}: the name {error.instance!r} cannot be used here"]
-    wanted = {"type": "a value of type", "minimum": "at least", "maximum": "at most"}.get(
-        rule, rule
-    )
-    return [f"{where}: found {error.instance!r}, expected {wanted} {error.validator_value}"]
+        return _explained_choice(error, where, schema)
+    if rule == "not":
+        return [f"{where}: the name {error.instance!r} is taken; expected a name of your own"]
+    if rule == "pattern" and "propertyNames" in error.absolute_schema_path:
+        return [f"{where}: the name {error.instance!r} is not allowed; expected {WORDS[rule]} {value}"]
+    if rule == "type":
+        value = " or ".join(value) if _is_list(value) else value
+    return [f"{where}: found {error.instance!r}, expected {WORDS.get(rule, rule)} {value}"]
+
+
+def _explained_choice(error, where: str, schema: dict) -> list[str]:
+    """Explain why none of several shapes fits: by the one that is meant, if that is clear."""
+    branches: dict[int, list] = {}
+    for inner in error.context:
+        branches.setdefault(inner.schema_path[0], []).append(inner)
+    meant = [
+        inner
+        for inner in branches.values()
+        if not any(e.validator in ("type", "const") and not e.relative_path for e in inner)
+    ]
+    if len(meant) == 1:
+        return [text for inner in meant[0] for text in _explained(inner, schema)]
+    kinds = (_target(shape, schema) for shape in error.validator_value)
+    types = [kind.get("type", kind.get("const")) for kind in kinds]
+    listed = [" or ".join(kind) if _is_list(kind) else str(kind) for kind in types]
+    allowed = error.schema.get("description") or " or ".join(listed)
+    return [f"{where}: found {error.instance!r}, allowed: {allowed}"]
 
 
 def _unknown(key: str, known: list[str]) -> str:

@@ -26,17 +26,16 @@ def job_log(path: str | Path) -> Iterator[None]:
         The rule's log file.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    to_file = logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     to_terminal = logging.StreamHandler(sys.stderr)
     to_terminal.setLevel(logging.WARNING)
     to_terminal.setFormatter(logging.Formatter("bidsmill: %(message)s"))
-    logger = logging.getLogger("bidsmill")
+    logger, captured = logging.getLogger("bidsmill"), logging.getLogger("py.warnings")
+    before = [(log, log.handlers, log.propagate, log.level) for log in (logger, captured)]
     logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    logger.handlers = [to_file, to_terminal]
+    logger.handlers, logger.propagate = [to_file, to_terminal], False
     logging.captureWarnings(True)
-    captured = logging.getLogger("py.warnings")
     captured.handlers, captured.propagate = [to_file], False
     try:
         with warnings.catch_warnings():
@@ -51,8 +50,9 @@ def job_log(path: str | Path) -> Iterator[None]:
         logger.error("%s: %s (traceback in %s)", type(error).__name__, error, path)
         sys.exit(1)
     finally:
-        logger.handlers = []
-        captured.handlers = []
+        logging.captureWarnings(False)
+        for log, log.handlers, log.propagate, level in before:
+            log.setLevel(level)
         to_file.close()
 
 
