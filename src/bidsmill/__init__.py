@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bidsmill.version import __version__
+
 if TYPE_CHECKING:
     import os
 
     from bidsmill.access.store import Store
 
 __all__ = ["__version__", "open"]
-__version__ = "0.1.0"
 
 
 def open(  # noqa: A001 (read as bidsmill.open)

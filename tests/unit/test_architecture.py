@@ -15,6 +15,7 @@ BASE = {"errors", "formats", "signal"}
 STAGES = {"annotate", "convert", "report", "simulate", "split", "store", "streams"}
 ALLOWED = {
     "errors": set(),
+    "version": set(),
     "formats": {"errors"},
     "signal": {"errors"},
     "batches": {"errors", "formats"},
@@ -22,8 +23,8 @@ ALLOWED = {
     "sources": BASE | {"bids"},
     "workflow": BASE | {"batches", "bids", "sources"},
     "access": {"errors", "formats"},
-    **{stage: BASE | {"batches", "bids", "sources"} for stage in STAGES},
-    "__init__": {"access", "errors"},
+    **{stage: BASE | {"batches", "bids", "sources", "version"} for stage in STAGES},
+    "__init__": {"access", "errors", "version"},
 }
 # Slow to import, or not part of the light install: only inside the function that needs them.
 HEAVY = {

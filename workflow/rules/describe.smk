@@ -7,6 +7,7 @@ Input: the tables, the certificate, the validation. Output: dataset.json, README
 rule describe:
     input:
         dataset=overview_of,
+        annotated=of_every_batch("annotate"),
         converted=of_every_batch("convert"),
         recordings="results/{dataset}/recordings.tsv",
         samples="results/{dataset}/samples.parquet",

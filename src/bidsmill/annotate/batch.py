@@ -11,6 +11,9 @@ from bidsmill.annotate.choice import check_choice
 from bidsmill.annotate.recording import AnnotateWork
 from bidsmill.formats import files
 
+# Libraries that shape the events.
+LIBRARIES = ("hedtools", "mne", "pandas")
+
 
 def annotate_batch(
     plan_path: Path,
@@ -52,10 +55,10 @@ def annotate_batch(
         use_annotations=settings["annotations"] == "when-no-events",
         present={stem for stem, entry in fetched.items() if entry["status"] == "present"},
     )
-    made_with = {"code": code, "hedtools": version("hedtools"), "pandas": version("pandas")}
+    software = {name: version(name) for name in LIBRARIES}
 
     def fingerprint(member: batches.Member) -> str:
-        return files.canonical_sha256([work.inputs(member), made_with])
+        return files.canonical_sha256([work.inputs(member), code, software])
 
     manifest = batches.update(plan, work.folder, work, fingerprint, verb="annotated")
-    files.write_json(manifest_path, manifest)
+    files.write_json(manifest_path, {"software": software, **manifest})

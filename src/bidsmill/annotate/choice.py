@@ -28,8 +28,7 @@ def check_choice(choice: Choice | None, hed_version: Any) -> None:
     if isinstance(choice, dict) and "hed" in choice:
         if not isinstance(choice["hed"], str):
             raise BidsmillError("`hed` takes one query", found=choice["hed"], expected="a text")
-        if hed_version:
-            hed_strings.search([], choice["hed"], hed_version)
+        hed_strings.search([], choice["hed"], hed_version)
 
 
 def chosen_events(events: pd.DataFrame, choice: Choice | None, hed_version: Any) -> np.ndarray:

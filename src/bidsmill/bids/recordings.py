@@ -30,6 +30,7 @@ DATA_EXTENSIONS = (
 )
 # Data of another file's recording; a recording of their own only if the header is missing.
 COMPANION_EXTENSIONS = (".eeg", ".vmrk", ".fdt", ".dat", ".vamrk")
+COMPANIONS = {".vhdr": (".eeg", ".vmrk", ".dat", ".vamrk"), ".set": (".fdt",)}
 FOLDER_EXTENSIONS = (".ds", ".mefd")
 # A MEG device's calibration files carry the suffix of a recording.
 NOT_RECORDINGS = {"crosstalk", "calibration"}
@@ -55,7 +56,8 @@ class Recording:
         Suffix (``events.tsv``, ``events.json``, ``channels.tsv``, ``eeg.json`` ...) -> list
         of paths, from the root inwards; the nearest is the last.
     alternatives : list of str
-        Other files that hold the same recording in another format; not read.
+        Other files that hold the same recording in another format, with what belongs to
+        them; not read.
     """
 
     stem: str
@@ -128,7 +130,10 @@ def _place(path: str) -> tuple[str, str, str] | None:
 def _recording(stem, datatype, units, by_folder) -> Recording:
     ranked = sorted(units, key=lambda unit: (_rank(unit), _part(unit), unit))
     data = ranked[0]
-    same_format = [u for u in ranked if _rank(u) == _rank(data) or _rank(u) >= _COMPANION_RANK]
+    own = COMPANIONS.get(_extension(data), ())
+    if _rank(data) >= _COMPANION_RANK:
+        own = COMPANION_EXTENSIONS
+    same_format = [u for u in ranked if _rank(u) == _rank(data) or _extension(u) in own]
     alternatives = [u for u in ranked if u not in same_format]
     files = sorted(path for unit in same_format for path in units[unit])
     sidecars = {}
@@ -149,8 +154,12 @@ def _part(unit: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
+def _extension(unit: str) -> str:
+    return parse_name(unit).extension.lower()
+
+
 def _rank(unit: str) -> int:
-    extension = parse_name(unit).extension.lower()
+    extension = _extension(unit)
     if extension in COMPANION_EXTENSIONS:
         return _COMPANION_RANK + COMPANION_EXTENSIONS.index(extension)
     return DATA_EXTENSIONS.index(extension) if extension in DATA_EXTENSIONS else -1

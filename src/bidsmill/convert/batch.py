@@ -58,10 +58,10 @@ def convert_batch(
         fetched=files.read_json(fetch_path)["members"],
         annotated=files.read_json(annotate_path)["members"],
     )
-    made_with = {"code": code, **{name: version(name) for name in LIBRARIES}}
+    software = {name: version(name) for name in LIBRARIES}
 
     def fingerprint(member: batches.Member) -> str:
-        return files.canonical_sha256([work.inputs(member), made_with])
+        return files.canonical_sha256([work.inputs(member), code, software])
 
     manifest = batches.update(
         plan,
@@ -73,7 +73,7 @@ def convert_batch(
         processes=processes,
         only=only,
     )
-    content = files.json_bytes(manifest)
+    content = files.json_bytes({"software": software, **manifest})
     if only is None:
         files.write_bytes(manifest_path, content)
     elif len(manifest["members"]) == len(plan["members"]):

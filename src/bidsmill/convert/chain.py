@@ -129,9 +129,9 @@ class Segment:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return samples ``[start, stop)``, counted from the first repeat."""
         begin = self.start - self.lead
-        repeats = min(max(0, self.lead - start), stop - start)
-        if repeats == 0:
+        if start >= self.lead:
             return self.source.read(begin + start, begin + stop)
+        repeats = min(self.lead, stop) - start
         data = self.source.read(self.start, max(begin + stop, self.start + 1))
         edge = np.repeat(data[:, :1], repeats, axis=1)
         return np.concatenate([edge, data[:, : stop - start - repeats]], axis=1)

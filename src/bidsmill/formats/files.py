@@ -69,7 +69,7 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` to `path` as UTF-8, atomically, with its line ends as they are.
 
-    Half a surrogate pair, which UTF-8 cannot hold, is written as ``\\udcfc``.
+    Half a surrogate pair, which UTF-8 cannot hold, is escaped as Python does it.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 

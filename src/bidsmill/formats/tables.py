@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -87,13 +88,24 @@ def read_tsv(path: str | os.PathLike) -> pd.DataFrame:
 
 def write_parquet(path: str | os.PathLike, frame: pd.DataFrame) -> None:
     """Write a table to Parquet, atomically, with bytes that depend on its content alone."""
+    with files.atomic_path(path) as temporary:
+        _write_parquet(temporary, frame)
+
+
+def parquet_bytes(frame: pd.DataFrame) -> bytes:
+    """Return the bytes of a small table as `write_parquet` writes them."""
+    sink = io.BytesIO()
+    _write_parquet(sink, frame)
+    return sink.getvalue()
+
+
+def _write_parquet(sink: Any, frame: pd.DataFrame) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     arrow = pa.table([_small_text(column) for column in arrow.columns], names=arrow.column_names)
-    with files.atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd", compression_level=3)
+    pq.write_table(arrow, sink, compression="zstd", compression_level=3)
 
 
 def _small_text(column):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,7 +140,7 @@ def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
     known = np.isfinite(numbers)
     edges = np.unique(np.quantile(numbers[known], QUANTILES, method="inverted_cdf"))
     names = [f"≤ {edges[0]:g}"]
-    names += [f"> {low:g} to {high:g}" for low, high in zip(edges, edges[1:], strict=False)]
+    names += [f"> {low:g} to {high:g}" for low, high in pairwise(edges)]
     names.append(f"> {edges[-1]:g}")
     codes = np.searchsorted(edges, numbers, side="left")
     binned = np.array(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bidsmill.version import __version__
 from bidsmill.formats import files, tables
 from bidsmill.report.prose import dataset_readme, processing_prose
 
 CONTRACT = "1"
-# Libraries that shape the results.
-LIBRARIES = ("bidsmill", "mne", "numpy", "scipy", "pandas", "pyarrow", "hedtools", "highspy")
 
 
 def describe_dataset(
@@ -28,7 +26,7 @@ def describe_dataset(
     ----------
     inputs : dict
         Paths: ``dataset`` (``plan/dataset.json``), ``recordings``, ``samples``, ``vocabulary``,
-        ``split`` (``split.json``), ``validation``, and ``converted`` (a list).
+        ``split`` (``split.json``), ``validation``, and lists: ``annotated``, ``converted``.
     description_path, readme_path : pathlib.Path
         Written.
     dataset : str
@@ -53,7 +51,7 @@ def describe_dataset(
         "source": overview["source"],
         "license": stated.get("License") or "",
         "doi": stated.get("DatasetDOI") or "",
-        "authors": stated.get("Authors") or [],
+        "authors": authors(stated),
         "citation": citation(dataset, stated),
         "how_to_acknowledge": stated.get("HowToAcknowledge") or "",
         "references": stated.get("ReferencesAndLinks") or [],
@@ -79,7 +77,7 @@ def describe_dataset(
         "validation": validation.get("counts", {}),
         "settings": {key: settings[key] for key in sorted(settings) if key != "path"},
         "processing": processing_prose(settings),
-        "software": {name: _version(name) for name in LIBRARIES},
+        "software": _software([*inputs["annotated"], *inputs["converted"]], split),
     }
     files.write_json(description_path, content)
     files.write_text(readme_path, dataset_readme(content, recordings))
@@ -87,10 +85,14 @@ def describe_dataset(
 
 def citation(dataset: str, stated: dict[str, Any]) -> str:
     """Return how the dataset is cited, from its dataset_description.json."""
-    authors = stated.get("Authors") or []
-    who = ", ".join(map(str, authors)) if isinstance(authors, list) else str(authors)
-    parts = [who, stated.get("Name") or dataset, stated.get("DatasetDOI") or ""]
-    return ". ".join(part for part in parts if part)
+    parts = [", ".join(authors(stated)), stated.get("Name") or dataset, stated.get("DatasetDOI")]
+    return ". ".join(str(part) for part in parts if part)
+
+
+def authors(stated: dict[str, Any]) -> list[str]:
+    """Return the authors of a dataset; public files hold a list, or one text."""
+    found = stated.get("Authors") or []
+    return [str(name) for name in found] if isinstance(found, list) else [str(found)]
 
 
 def _hardware(convert_paths: list[str], results: Path) -> dict[str, list[str]]:
@@ -110,8 +112,12 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else files.json_bytes(value).decode().strip()
 
 
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
+def _software(manifest_paths: list[str], split: dict[str, Any]) -> dict[str, str]:
+    """Return what made the results: of each library the version that a stage worked with."""
+    used = {"bidsmill": __version__}
+    for path in manifest_paths:
+        used.update(files.read_json(path)["software"])
+    if split.get("solver"):
+        solver, _, version = split["solver"].partition(" ")
+        used[solver] = version
+    return {name: used[name] for name in sorted(used)}

@@ -65,8 +65,9 @@ STYLE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of the page: its SVG, what it shows for those who do not see it, its caption."""
+    """A figure of the page: its title, SVG, a text for those who do not see it, its caption."""
 
+    title: str
     svg: str
     alt: str
     caption: str
@@ -81,7 +82,7 @@ def style() -> Iterator[None]:
         # Browsers have the letters that matplotlib's own font lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
         yield
 
 
@@ -139,9 +140,9 @@ def _tag(tag: str, name: str) -> str:
     return re.sub(r"-?\d+\.\d{3,}", lambda m: f"{float(m.group()):.2f}", tag)
 
 
-def picture(figure: Figure, name: str, alt: str, caption: str) -> Picture:
+def picture(figure: Figure, name: str, title: str, alt: str, caption: str) -> Picture:
     """Return a figure with its texts (see `inline_svg`)."""
-    return Picture(inline_svg(figure, name, alt), alt, caption)
+    return Picture(title, inline_svg(figure, name, alt), alt, caption)
 
 
 def plain(text: str, most: int = 40) -> str:

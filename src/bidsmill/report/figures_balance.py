@@ -44,8 +44,9 @@ def balance_picture(
         one.tick_params(axis="y", length=0)
     if done:
         _draw_shares(axes[1], shown, certificate["settings"])
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
-    return as_picture(figure, name, _alt(label, shown, done), _caption(label, records, done))
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    title = f"Classes of “{label}”"
+    return as_picture(figure, name, title, _alt(label, shown, done), _caption(records, done))
 
 
 def _shown(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -103,16 +104,16 @@ def _alt(label: str, shown: list[dict[str, Any]], done: bool) -> str:
     return f"Bars: rows of each class of {label}. " + "; ".join(parts) + "."
 
 
-def _caption(label: str, records: list[dict[str, Any]], done: bool) -> str:
+def _caption(records: list[dict[str, Any]], done: bool) -> str:
     hidden = len(records) - len(_shown(records))
     more = f" The {hidden} rarest classes are in the table only." if hidden else ""
     if done:
         return (
-            f"Rows of each class of “{label}” by side (left), and which share of them is test"
+            "Rows of each class by side (left), and which share of them is test"
             " (right). Good: every bar on the right ends near the dashed line, and no class is"
             " missing on a side." + more
         )
     return (
-        f"Rows of each class of “{label}”; no row is on a side, as the split was refused."
+        "Rows of each class; no row is on a side, as the split was refused."
         " Classes of very different size need weights or resampling in training." + more
     )

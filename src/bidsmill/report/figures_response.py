@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from bidsmill.report import numbers
+from bidsmill.report import averages, numbers
 from bidsmill.report.drawing import INK, MUTED, PALETTE, Picture, new_figure, picture, plain
 from bidsmill.report.figures_signals import type_name
 from bidsmill.report.scalp import draw_map, scalp_places
@@ -46,18 +47,21 @@ def select(response: Response, kind: Kind, signals: LayoutSignals) -> Shown | No
     """Choose what to show of a response for one channel type; None if nothing was averaged."""
     picks = numbers.channel_kinds(signals.channels)[kind]
     factor = numbers.display_unit(kind[1])[0]
-    means = response.averages.means()[:, picks] * factor
-    errors = response.averages.standard_errors()[:, picks] * factor
+    means = response.of_classes.means()[:, picks] * factor
+    errors = response.of_classes.standard_errors()[:, picks] * factor
     some = np.isfinite(means).any(axis=(1, 2))
     if not some.any() or means.shape[-1] < 2:
         return None
-    contrast = numbers.channel_contrast(means[some], errors[some])
+    times = signals.drawn_times
+    contrast = averages.channel_contrast(means[some], errors[some])
+    if (times > 0).any():  # before the event there is nothing to find
+        contrast[:, times <= 0] = 0
     order = np.argsort(-contrast.max(axis=1), kind="stable")
     known = [int(i) for i in order if np.isfinite(means[some][:, i]).all()]
     if not known:
         return None
     return Shown(
-        numbers.thinned(signals.times, signals.most_times),
+        times,
         means,
         errors,
         [signals.channels[i] for i in picks],
@@ -87,7 +91,8 @@ def response_picture(
     figure = new_figure(10.6, 5.3)
     places = scalp_places(shown.channels)
     pair = _pair(shown)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.12, 1])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.12, 1])
+    upper, lower = parts
     if places is None:
         power = upper.subplots()
     else:
@@ -102,7 +107,7 @@ def response_picture(
     counted = [
         f"{plain(c, 28)} ({rows:,} rows, {recordings} rec.)"
         for c, rows, recordings in zip(
-            response.classes, response.averages.rows, response.averages.recordings, strict=True
+            response.classes, response.of_classes.rows, response.of_classes.recordings, strict=True
         )
     ]
     handles = [
@@ -116,7 +121,7 @@ def response_picture(
         f"Average response of {title}: field power over time for"
         f" {', '.join(response.classes)}, and the channels {names}."
     )
-    return picture(figure, name, alt, _caption(title, response, shown, places is not None))
+    return picture(figure, name, title, alt, _caption(response, shown, signals, places is not None))
 
 
 def _title(kind: Kind, response: Response, signals: LayoutSignals) -> str:
@@ -127,14 +132,13 @@ def _title(kind: Kind, response: Response, signals: LayoutSignals) -> str:
 def _draw_power(axes, kind: Kind, response: Response, shown: Shown) -> None:
     unit = numbers.display_unit(kind[1])[1]
     for code in range(len(response.classes)):
-        power = numbers.field_power(shown.means[code], kind[0])
-        chance = np.sqrt(np.nanmean(np.square(shown.errors[code][shown.best]), axis=0)) * np.nan
-        if np.isfinite(shown.errors[code]).any():
-            chance = np.sqrt(np.nanmean(np.square(shown.errors[code]), axis=0))
-        axes.plot(
-            shown.times, power, color=PALETTE[code], linestyle=DASHES[code], linewidth=1.8
-        )
-        axes.plot(shown.times, chance, color=PALETTE[code], linewidth=0.8, linestyle=(0, (1, 2)))
+        power = averages.field_power(shown.means[code], kind[0])
+        axes.plot(shown.times, power, color=PALETTE[code], linestyle=DASHES[code], linewidth=1.8)
+    noise = np.stack([averages.noise_power(errors) for errors in shown.errors])
+    known = np.isfinite(noise).all(axis=1)
+    if known.any():
+        middle = np.median(noise[known], axis=0)
+        axes.plot(shown.times, middle, color=MUTED, linewidth=1.2, linestyle=(0, (1, 1.5)))
     centred = kind[0] == "eeg" and len(shown.channels) >= 3
     axes.set_title("Global field power" if centred else "Root mean square over channels")
     axes.set_ylabel(unit or "amplitude")
@@ -144,12 +148,12 @@ def _draw_power(axes, kind: Kind, response: Response, shown: Shown) -> None:
 
 def _draw_channels(panels, kind: Kind, shown: Shown) -> None:
     unit = numbers.display_unit(kind[1])[1]
+    alpha = 0.2 if len(shown.means) <= 3 else 0.1
     for axes, channel in zip(panels, shown.best, strict=True):
         for code in range(len(shown.means)):
             mean, error = shown.means[code, channel], np.nan_to_num(shown.errors[code, channel])
-            axes.fill_between(
-                shown.times, mean - error, mean + error, color=PALETTE[code], alpha=0.2, linewidth=0
-            )
+            band = {"color": PALETTE[code], "alpha": alpha, "linewidth": 0}
+            axes.fill_between(shown.times, mean - error, mean + error, **band)
             axes.plot(shown.times, mean, color=PALETTE[code], linestyle=DASHES[code])
         axes.set_title(plain(shown.channels[channel]["name"], 32))
         axes.axhline(0, color=MUTED, linewidth=0.6)
@@ -175,11 +179,11 @@ def _pair(shown: Shown) -> list[int]:
 
 
 def _pair_text(response: Response, pair: list[int]) -> str:
-    return " − ".join(plain(response.classes[code], 16) for code in pair)
+    return " \u2212 ".join(plain(response.classes[code], 16) for code in pair)
 
 
-def _caption(title: str, response: Response, shown: Shown, with_map: bool) -> str:
-    over = "recordings" if response.averages.by_recording else "rows"
+def _caption(response: Response, shown: Shown, signals: LayoutSignals, with_map: bool) -> str:
+    over = "recordings" if response.of_classes.by_recording else "rows"
     more = ""
     if response.left_out:
         more = f" {len(response.left_out)} rarer classes are not drawn."
@@ -189,10 +193,20 @@ def _caption(title: str, response: Response, shown: Shown, with_map: bool) -> st
         else "the channels with the clearest response"
     )
     chosen = " and the map at the moment of the largest difference" if with_map else ""
+    if shown.channels[0]["type"] == "emg":
+        done = "EMG is rectified"
+    else:
+        done = "each row's mean before the event is subtracted"
+    if signals.smoothing:
+        done += f", smoothed over {1000 * signals.smoothing:.0f} ms"
+    judged = "Good: flat before 0, then well above the dotted line."
+    if len(response.classes) > 1:
+        judged = (
+            "Good: flat before 0, then well above the dotted line; since the channels were chosen"
+            " for their difference, small gaps between classes prove nothing."
+        )
     return (
-        f"{title}: strength of the average response (top; dotted: what noise alone would give),"
-        f" and {compared}, with ± 1 standard error over {over} (bottom){chosen}; each row's mean"
-        " before the event is subtracted. Good: flat before 0, then well above the dotted lines;"
-        " since the channels were chosen for their difference, small gaps between classes prove"
-        " nothing." + more
+        "Strength of the average response (top; dotted: about what noise alone would give), and"
+        f" {compared}, with ± 1 standard error over {over} (bottom){chosen}; {done}."
+        f" {judged}{more}"
     )

@@ -31,6 +31,12 @@ TYPE_NAMES = {
     "eog": "EOG",
     "ecg": "ECG",
 }
+BRAIN = "a smooth fall with physiological peaks (such as alpha at 8 to 12 Hz)"
+EXPECTED = {
+    **dict.fromkeys(("eeg", "mag", "grad", "seeg", "ecog", "dbs"), BRAIN),
+    "emg": "most power between 20 and 200 Hz",
+    "eog": "most power below 10 Hz",
+}
 FEW_RECORDINGS = 25  # as thin lines
 NAMED_RECORDINGS = 40  # one line of the figure each, with its name
 OUTLYING = 10.0
@@ -65,7 +71,7 @@ def spectrum_picture(name: str, kind: Kind, spectrum: Spectrum, signals: LayoutS
     assert spectrum.quantiles is not None
     low, middle, high = spectrum.quantiles
     axes.fill_between(
-        spectrum.frequencies, low, high, color=PALETTE[0], alpha=0.2, linewidth=0, label="5–95 %"
+        spectrum.frequencies, low, high, color=PALETTE[0], alpha=0.2, linewidth=0, label="5 to 95 %"
     )
     axes.plot(spectrum.frequencies, middle, color=PALETTE[0], linewidth=2, label="median")
     if few:
@@ -83,10 +89,8 @@ def spectrum_picture(name: str, kind: Kind, spectrum: Spectrum, signals: LayoutS
     axes.set_ylabel(f"dB relative to 1 {density}")
     figure.legend(loc="outside upper right", ncols=3)
     title = f"{type_name(kind[0])}, layout {signals.layout.letter}"
-    axes.set_title(title, pad=4)
-    return picture(figure, name, _spectrum_alt(title, spectrum), _spectrum_caption(
-        title, spectrum, signals, few
-    ))  # fmt: skip
+    caption = _spectrum_caption(kind, spectrum, signals, few)
+    return picture(figure, name, title, _spectrum_alt(title, spectrum), caption)
 
 
 def _decibel_limits(spectrum: Spectrum) -> tuple[float, float]:
@@ -95,7 +99,7 @@ def _decibel_limits(spectrum: Spectrum) -> tuple[float, float]:
     known = spectrum.quantiles[np.isfinite(spectrum.quantiles)]
     lines = [line[np.isfinite(line)] for line in spectrum.recordings.values()]
     top = max([known.max(), *(line.max() for line in lines if len(line))])
-    bottom = max(known.min(), top - 110)
+    bottom = max(known.min(), top - 80)
     room = max(3.0, 0.06 * (top - bottom))
     return float(bottom - room), float(top + 2 * room)
 
@@ -111,21 +115,20 @@ def _spectrum_alt(title: str, spectrum: Spectrum) -> str:
     )
 
 
-def _spectrum_caption(title: str, spectrum: Spectrum, signals: LayoutSignals, few: bool) -> str:
+def _spectrum_caption(kind: Kind, spectrum: Spectrum, signals: LayoutSignals, few: bool) -> str:
     length = segment_length(signals.sfreq, len(signals.times))
     lines = " Thin lines: the median of each recording." if few else ""
+    n = signals.n_recordings
+    expected = EXPECTED.get(kind[0], "a smooth curve")
     return (
-        f"{title}: Welch spectra of {spectrum.n_signals:,} rows of single channels from"
-        f" {signals.n_recordings} recordings (segments of {length / signals.sfreq:.3g} s);"
-        f" bad channels are left out.{lines} Good: a smooth fall with physiological peaks (such"
-        " as alpha at 8 to 12 Hz), no spike at the line frequency, and recordings side by side; a"
-        " line far above or below the others has another gain or unit."
+        f"Welch spectra of {spectrum.n_signals:,} rows of single channels from"
+        f" {n} recording{'s' * (n != 1)} (segments of {length / signals.sfreq:.3g} s), without bad"
+        f" channels.{lines} Good: {expected}, no spike at the line frequency, and recordings that"
+        " lie together; one far above or below the others has another gain or unit."
     )
 
 
-def amplitude_picture(
-    name: str, kind: Kind, amplitudes: dict[str, dict[str, Any]], letters: dict[str, str]
-) -> Picture:
+def amplitude_picture(name: str, kind: Kind, amplitudes: dict[str, dict[str, Any]]) -> Picture:
     """Draw the distribution of peak-to-peak amplitudes of each recording on a log axis.
 
     Parameters
@@ -136,8 +139,6 @@ def amplitude_picture(
         Channel type and unit.
     amplitudes : dict
         Recording -> as `numbers.amplitude_quantiles`; those without quantiles are left out.
-    letters : dict
-        Recording -> letter of its layout.
     """
     shown = {n: a["quantiles"] for n, a in sorted(amplitudes.items()) if a["quantiles"] is not None}
     far = outlying(amplitudes)
@@ -151,12 +152,12 @@ def amplitude_picture(
         f" recording has {middle:.3g} {unit}; {len(far)} recordings lie ten times off."
     )
     caption = (
-        f"{title}: peak-to-peak amplitude of single channels within a row, for each of"
-        f" {len(shown)} recordings (dot: median, thick: 25–75 %, thin: 5–95 %; dashed: median of"
-        " all recordings). Good: recordings overlap; one that lies ten times or more off (orange)"
+        f"Peak-to-peak amplitude of single channels within a row, for each of {len(shown)}"
+        " recordings (dot: median, thick: 25 to 75 %, thin: 5 to 95 %; dashed: median of all"
+        " recordings). Good: recordings overlap; one that lies ten times or more off (orange)"
         " has a wrong unit or gain, or is not brain signal."
     )
-    return picture(figure, name, alt, caption)
+    return picture(figure, name, title, alt, caption)
 
 
 def outlying(amplitudes: dict[str, dict[str, Any]]) -> dict[str, float]:
@@ -202,7 +203,8 @@ def _draw_many(shown: dict[str, np.ndarray], far: dict[str, float], unit: str):
         x = place[mask]
         axes.vlines(x, values[mask, 0], values[mask, 4], color=colour, linewidth=0.8, alpha=0.5)
         axes.vlines(x, values[mask, 1], values[mask, 3], color=colour, linewidth=1.6, alpha=0.7)
-        axes.plot(x, values[mask, 2], ".", color=colour, markersize=4, markeredgewidth=0)
+        size = 8 if colour == PALETTE[1] else 4
+        axes.plot(x, values[mask, 2], ".", color=colour, markersize=size, markeredgewidth=0)
     axes.axhline(_middle(shown), color=INK, linewidth=1, linestyle=(0, (4, 2)))
     axes.set_yscale("log")
     _plain_numbers(axes.yaxis, *_extremes(shown))
@@ -239,7 +241,8 @@ def _plain_numbers(axis, low: float, high: float) -> None:
     every = max(1, round(decades / 8))
     first, last = int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1
     ticks = [m * 10.0**e for e in range(first, last + 1, every) for m in marks]
-    axis.axes.set(**{f"{axis.axis_name}lim": (low / 1.25, high * 1.25)})
-    axis.set_major_locator(FixedLocator([t for t in ticks if low / 1.25 <= t <= high * 1.25]))
+    room = max(1.25, (high / low) ** 0.05)
+    axis.axes.set(**{f"{axis.axis_name}lim": (low / room, high * room)})
+    axis.set_major_locator(FixedLocator([t for t in ticks if low / room <= t <= high * room]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda v, _: f"{v:,.10g}" if 1e-3 <= v < 1e6 else f"{v:.0e}")

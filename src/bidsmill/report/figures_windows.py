@@ -9,7 +9,7 @@ import numpy as np
 
 from bidsmill.formats.certificate import text_column
 from bidsmill.formats.matrix import MatrixFile
-from bidsmill.report import numbers
+from bidsmill.report import numbers, sampling
 from bidsmill.report.drawing import (
     INK,
     MUTED,
@@ -72,11 +72,12 @@ def window_picture(
     facts = samples.iloc[place]
     with MatrixFile(matrix_path(results, facts["recording"])) as matrix:
         rows = np.array([int(facts["row"])])
-        block = next(iter(numbers.read_rows(matrix, rows)))[1][0]
+        block = next(iter(sampling.read_rows(matrix, rows)))[1][0]
         meta = matrix.metadata
     times = meta["tmin"] + np.arange(meta["n_times"]) / meta["sfreq"]
     picks = shown_channels(meta["channels"])
-    figure = new_figure(4.4, 1.25 + 0.165 * max(6, sum(len(p) for p in picks.values())))
+    lines = sum(len(p) for p in picks.values())
+    figure = new_figure(3.7, 0.8 + lines * max(0.165, min(0.5, 2.4 / max(1, lines))))
     axes = figure.subplots()
     line, ticks, scales = 0.0, {}, []
     for number, (kind, channels) in enumerate(picks.items()):
@@ -92,16 +93,12 @@ def window_picture(
         line -= 0.8
     _finish(axes, times, ticks, scales)
     said = _labels_text(samples, place, labels)
-    axes.set_title(
-        f"{plain(facts['recording'], 52)}\nrow {facts['row']}, {plain(said, 60)}",
-        fontsize=8,
-        fontweight="normal",
-    )
+    title = f"{facts['recording']}, row {facts['row']}"
     alt = (
         f"Row {facts['row']} of {facts['recording']} ({said}): {len(ticks)} of"
         f" {len(meta['channels'])} channels over {len(times) / meta['sfreq']:.3g} s."
     )
-    return picture(figure, name, alt, _caption(facts, said, len(ticks), meta, scales, picks))
+    return picture(figure, name, title, alt, _caption(facts, said, len(ticks), meta, picks))
 
 
 def shown_channels(channels: list[dict[str, Any]]) -> dict[tuple[str, str], np.ndarray]:
@@ -120,14 +117,14 @@ def shown_channels(channels: list[dict[str, Any]]) -> dict[tuple[str, str], np.n
 def line_distance(signals: np.ndarray) -> float:
     """Return a round distance of two lines at which most traces do not touch.
 
-    A round number (1, 2 or 5 times a power of ten) near the median over channels of the
-    peak-to-peak amplitude; 1 if nothing moves.
+    A round number (1, 2 or 5 times a power of ten) near the third quartile over channels of
+    the peak-to-peak amplitude; 1 if nothing moves.
     """
     ranges = numbers.peak_to_peak(signals)
     ranges = ranges[np.isfinite(ranges) & (ranges > 0)]
     if not len(ranges):
         return 1.0
-    wanted = float(np.median(ranges))
+    wanted = float(np.quantile(ranges, 0.75))
     power = 10.0 ** np.floor(np.log10(wanted))
     return float(power * min((1, 2, 5, 10), key=lambda m: abs(np.log(m * power / wanted))))
 
@@ -166,16 +163,10 @@ def _labels_text(samples: pd.DataFrame, place: int, labels: list[str]) -> str:
     return ", ".join([*said, f"split: {side}"])
 
 
-def _caption(facts, said: str, shown: int, meta, scales, picks) -> str:
+def _caption(facts, said: str, shown: int, meta, picks) -> str:
     if shown < len(meta["channels"]):
         which = f"{shown} of {len(meta['channels'])} channels"
     else:
         which = f"all {shown} channels"
     kinds = ", ".join(type_name(kind[0]) for kind in picks)
-    bars = "the bar" if len(scales) == 1 else "the bars"
-    return (
-        f"{facts['recording']}, row {facts['row']} at {facts['onset']:.3f} s ({said}): {which}"
-        f" ({kinds}); {bars} at the right give the distance of two lines, and traces that leave"
-        f" their line by {CUT:g} of it are cut. Good: it looks like the signal it is named after;"
-        " flat, cut or copied traces do not."
-    )
+    return f"At {facts['onset']:.3f} s; {said}; {which} ({kinds})."

@@ -1,103 +1,20 @@
-"""Numbers behind the figures: amplitudes, spectra and class averages. No drawing here.
-
-A matrix is read one row group at a time and only some of its rows are looked at, so memory and
-time stay bounded whatever the size of the dataset.
-"""
+"""Numbers behind the figures of whole recordings: units, amplitudes, spectra. No drawing here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from bidsmill.formats.matrix import MatrixFile
-
 # What people of the field are used to; other units stay as they are.
 UNITS = {"V": (1e6, "µV"), "T": (1e15, "fT"), "T/m": (1e13, "fT/cm")}
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-GOLDEN = (5**0.5 - 1) / 2
 LONGEST_SEGMENT = 4096
-# Rows are worked on in pieces of this many values (32 MB as float64).
-PIECE = 4_000_000
 
 
 def display_unit(unit: str) -> tuple[float, str]:
     """Return the factor from a stored unit to the displayed one, and its symbol."""
     return UNITS.get(unit, (1.0, "" if unit in ("", "n/a") else unit))
-
-
-def spread(n: int, wanted: int) -> np.ndarray:
-    """Choose `wanted` of `n` places: one of each of `wanted` stretches of equal length.
-
-    Within its stretch the place follows the multiples of the golden ratio, a sequence of low
-    discrepancy (Niederreiter, 1992, section 3.1), so that a regular order of the rows, such as
-    two alternating classes, is not met in step.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (min(n, wanted),), int64, rising.
-    """
-    if wanted >= n:
-        return np.arange(n)
-    place = np.arange(wanted)
-    return np.floor((place + (place * GOLDEN + 0.5) % 1.0) * n / wanted).astype(np.int64)
-
-
-def choose_rows(
-    kept: np.ndarray, group_rows: list[int], most_rows: int, most_groups: int
-) -> np.ndarray:
-    """Choose rows of a matrix, spread over few of its row groups.
-
-    Parameters
-    ----------
-    kept : numpy.ndarray
-        Shape (n,), int: the rows that may be chosen, rising.
-    group_rows : list of int
-        Rows of each row group.
-    most_rows, most_groups : int
-        At most this many rows, of at most this many row groups.
-
-    Returns
-    -------
-    numpy.ndarray
-        Rising rows, int64.
-    """
-    kept = np.asarray(kept, np.int64)
-    group = np.searchsorted(np.cumsum(group_rows), kept, side="right")
-    present = np.unique(group)
-    near = kept[np.isin(group, present[spread(len(present), most_groups)])]
-    return near[spread(len(near), most_rows)]
-
-
-def read_rows(matrix: MatrixFile, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Read rows of a matrix in pieces.
-
-    Parameters
-    ----------
-    matrix : MatrixFile
-        The file.
-    rows : numpy.ndarray
-        Rising rows.
-
-    Yields
-    ------
-    places : numpy.ndarray
-        Where the rows of this piece stand in `rows`.
-    block : numpy.ndarray
-        float64, shape (len(places), channels, times), in the units of the file.
-    """
-    per_piece = max(1, PIECE // max(1, len(matrix.channels) * matrix.n_times))
-    start = 0
-    for group, size in enumerate(matrix.group_rows):
-        low, high = np.searchsorted(rows, [start, start + size])
-        if high > low:
-            values = matrix.read_group(group)
-            for first in range(low, high, per_piece):
-                places = np.arange(first, min(first + per_piece, high))
-                yield places, values[rows[places] - start].astype(np.float64)
-        start += size
 
 
 def channel_kinds(channels: list[dict[str, Any]]) -> dict[tuple[str, str], np.ndarray]:
@@ -202,155 +119,33 @@ def spectrum_quantiles(densities: list[np.ndarray]) -> np.ndarray | None:
     return decibel(np.stack([low, middle, high]))
 
 
-class ClassAverages:
-    """Means and standard errors of classes, over rows or over recordings.
+def line_excess(frequencies: np.ndarray, level: np.ndarray, line: float) -> float | None:
+    """Return how far a spectrum rises at a frequency above both sides of its neighbourhood.
 
     Parameters
     ----------
-    n_classes, n_channels, n_times : int
-        Size of the result.
-    by_recording : bool
-        Whether a unit is a recording (its mean over the rows of the class counts once), or a
-        row. Rows of one person are alike: with enough recordings, those are the better unit.
-
-    Attributes
-    ----------
-    rows, recordings : numpy.ndarray
-        Shape (n_classes,), int: what was added.
-    """
-
-    def __init__(self, n_classes: int, n_channels: int, n_times: int, by_recording: bool):
-        self.by_recording = by_recording
-        self.rows = np.zeros(n_classes, np.int64)
-        self.recordings = np.zeros(n_classes, np.int64)
-        self._count = np.zeros((n_classes, n_channels))
-        self._total = np.zeros((n_classes, n_channels, n_times))
-        self._squares = np.zeros_like(self._total)
-        self._part = np.zeros_like(self._total)
-        self._part_rows = np.zeros(n_classes, np.int64)
-
-    def add(self, block: np.ndarray, codes: np.ndarray, good: np.ndarray) -> None:
-        """Add rows of the current recording.
-
-        Parameters
-        ----------
-        block : numpy.ndarray
-            Shape (rows, channels, times), finite.
-        codes : numpy.ndarray
-            Shape (rows,), int: class of each row, -1 for none.
-        good : numpy.ndarray
-            Shape (channels,), bool: channels that count in this recording.
-        """
-        for code in np.unique(codes[codes >= 0]):
-            mine = block[codes == code]
-            self._part[code] += mine.sum(axis=0)
-            self._part_rows[code] += len(mine)
-            if not self.by_recording:
-                self._squares[code][good] += np.square(mine[:, good]).sum(axis=0)
-
-    def end_recording(self, good: np.ndarray) -> None:
-        """Take in what was added since the last recording ended."""
-        for code in np.flatnonzero(self._part_rows):
-            n = self._part_rows[code]
-            if self.by_recording:
-                mean = self._part[code][good] / n
-                self._total[code][good] += mean
-                self._squares[code][good] += np.square(mean)
-                self._count[code, good] += 1
-            else:
-                self._total[code][good] += self._part[code][good]
-                self._count[code, good] += n
-            self.rows[code] += n
-            self.recordings[code] += 1
-        self._part[:] = 0
-        self._part_rows[:] = 0
-
-    def means(self) -> np.ndarray:
-        """Return the means, shape (classes, channels, times); NaN where nothing was added."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self._total / self._count[:, :, None]
-
-    def standard_errors(self) -> np.ndarray:
-        """Return the standard errors of the means; NaN below two units."""
-        count = self._count[:, :, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = self._total / count
-            variance = np.maximum(self._squares / count - mean**2, 0) * count / (count - 1)
-            return np.where(count > 1, np.sqrt(variance / count), np.nan)
-
-
-def field_power(mean: np.ndarray, kind: str) -> np.ndarray:
-    """Return the strength of a response over the channels of one type.
-
-    For EEG the global field power: the standard deviation over channels, which does not depend
-    on the reference (Lehmann and Skrandies, 1980). For other types, and for fewer than three
-    channels, the root mean square.
-
-    Parameters
-    ----------
-    mean : numpy.ndarray
-        Shape (..., channels, times). Channels with NaN are left out.
-    kind : str
-        Channel type.
+    frequencies : numpy.ndarray
+        Shape (f,), Hz.
+    level : numpy.ndarray
+        Shape (f,), dB.
+    line : float
+        Hz.
 
     Returns
     -------
-    numpy.ndarray
-        Shape (..., times).
+    float or None
+        Highest level within 1.5 Hz of `line`, minus the higher of two medians: of the levels 3
+        to 8 Hz below and of those 3 to 8 Hz above. The slope of a filter is no peak. None if
+        one of the three holds no level.
     """
-    usable = np.isfinite(mean).all(axis=-1, keepdims=True)
-    count = usable.sum(axis=-2)
-    filled = np.where(usable, mean, 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squares = np.square(filled).sum(axis=-2) / count
-        centre = filled.sum(axis=-2) / count
-    centred = (kind == "eeg") & (count >= 3)
-    return np.sqrt(np.maximum(squares - np.where(centred, centre, 0.0) ** 2, 0))
-
-
-def channel_contrast(means: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """Return how far apart the classes are at each channel and time, in standard errors.
-
-    The range of the class means, over the root mean square of their standard errors. Errors
-    below the median of all count as the median: a channel that happens to be quiet is not
-    interesting for it. With one class, the absolute mean takes the place of the range.
-
-    Parameters
-    ----------
-    means, errors : numpy.ndarray
-        Shape (classes, channels, times); NaN where unknown.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (channels, times), 0 where unknown.
-    """
-    if len(means) == 1:
-        distance = np.abs(means[0])
-    else:
-        distance = means.max(axis=0) - means.min(axis=0)
-    error = np.sqrt(np.mean(np.square(errors), axis=0))
-    known = error[np.isfinite(error) & (error > 0)]
-    floor = np.median(known) if len(known) else 1.0
-    error = np.where(np.isfinite(error), np.maximum(error, floor), floor)
-    return np.nan_to_num(distance / error, nan=0.0)
-
-
-def without_baseline(block: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Subtract from each row and channel its mean before the event (or its mean, if none)."""
-    before = times < 0
-    span = block[..., before] if before.any() else block
-    return block - span.mean(axis=-1, keepdims=True)
-
-
-def thinned(values: np.ndarray, most: int) -> np.ndarray:
-    """Average neighbours along the last axis so that at most `most` values are left."""
-    factor = -(-values.shape[-1] // most)
-    if factor <= 1:
-        return values
-    whole = values.shape[-1] // factor
-    cut = values[..., : whole * factor]
-    return cut.reshape(*values.shape[:-1], whole, factor).mean(axis=-1)
+    away = frequencies - line
+    known = np.isfinite(level)
+    peak = level[(np.abs(away) <= 1.5) & known]
+    below = level[(away <= -3) & (away >= -8) & known]
+    above = level[(away >= 3) & (away <= 8) & known]
+    if not len(peak) or not len(below) or not len(above):
+        return None
+    return float(peak.max() - max(np.median(below), np.median(above)))
 
 
 def envelope(values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,8 @@ def _filter(band: dict[str, Any] | None) -> str:
     if band.get("notch"):
         notch = band["notch"] if isinstance(band["notch"], list) else [band["notch"]]
         parts.append("notch " + ", ".join(f"{f:g}" for f in notch) + " Hz")
+    if not parts:
+        return "No filter was applied."
     return f"A zero-phase FIR filter was applied to each continuous stretch ({'; '.join(parts)})."
 
 
@@ -113,7 +115,7 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         f" {content['hours']:.2f} hours; {counts['quarantined']} recordings are quarantined.",
         "",
         f"- Licence: {content['license'] or 'not stated'}",
-        f"- Authors: {', '.join(map(str, content['authors'])) or 'not stated'}",
+        f"- Authors: {', '.join(content['authors']) or 'not stated'}",
         f"- DOI: {content['doi'] or 'none'}",
         f"- Cite as: {content['citation'] or 'not stated'}",
         "",
@@ -132,6 +134,7 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         lines.append(f"- Split: refused ({content['split_reason']})")
     else:
         lines.append(f"- Split: by {split}; the proof is in split.json")
+    select = "select()" if split == "refused" else 'select(split="train")'
     bad = recordings[recordings["status"] == "quarantined"]
     if len(bad):
         lines += ["", "## Quarantined", "", "| recording | reason | message |", "|---|---|---|"]
@@ -145,7 +148,7 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         "```python",
         "import bidsmill",
         "",
-        'train = bidsmill.open("STORE")["' + content["dataset"] + '"].select(split="train")',
+        f'train = bidsmill.open("STORE")["{content["dataset"]}"].{select}',
         "X = train.arrays()",
         "```",
         "",

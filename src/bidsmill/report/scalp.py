@@ -100,9 +100,9 @@ def draw_map(
     line = np.linspace(-reach, reach, GRID)
     grid = np.stack(np.meshgrid(line, line), axis=-1)
     level = smoothed(places[known], values[known], grid.reshape(-1, 2)).reshape(GRID, GRID)
-    largest = max(float(np.abs(level).max()), 1e-12)
+    largest = 1.001 * max(float(np.abs(level).max()), 1e-12)
     steps = np.linspace(-largest, largest, LEVELS + 1)
-    filled = axes.contourf(line, line, level, steps, cmap="PuOr_r", extend="both")
+    filled = axes.contourf(line, line, level, steps, cmap="PuOr_r")
     filled.set_clip_path(Circle((0, 0), reach, transform=axes.transData))
     axes.add_patch(Circle((0, 0), reach, fill=False, edgecolor=MUTED, linewidth=1.2))
     axes.plot(

@@ -11,7 +11,7 @@ import numpy as np
 from bidsmill.formats import files
 from bidsmill.formats.certificate import rows_by_value, text_column
 from bidsmill.formats.matrix import MatrixFile
-from bidsmill.report import numbers
+from bidsmill.report import averages, numbers, sampling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,8 @@ FEWEST_ROWS = 3
 GLANCE_ROWS, GLANCE_GROUPS = 20, 1  # of every other recording, for its amplitudes
 MOST_SIGNALS = 200  # spectra per recording and channel type
 MOST_CLASSES = 6
+# Averages are smoothed over one period of 50 Hz; EMG, once rectified, as its envelope usually is.
+SMOOTHING, SMOOTHING_EMG = 0.02, 0.1  # s
 MOST_TIMES, FEWEST_TIMES = 1000, 100  # per average; fewer with many channels
 MOST_AVERAGED = 2_500_000  # values per average: 20 MB as float64
 # From this many recordings on, a standard error is taken over recordings.
@@ -59,7 +61,7 @@ class Response:
     label: str
     classes: list[str]
     left_out: list[str]
-    averages: numbers.ClassAverages
+    of_classes: averages.ClassAverages
 
 
 @dataclass
@@ -77,10 +79,24 @@ class LayoutSignals:
     responses: list[Response] = field(default_factory=list)
 
     @property
-    def most_times(self) -> int:
-        """Return how many points of time an average may have."""
+    def smoothing(self) -> float:
+        """Return over how many seconds averages are smoothed."""
+        muscle = sum(channel["type"] == "emg" for channel in self.channels)
+        seconds = SMOOTHING_EMG if 2 * muscle > len(self.channels) else SMOOTHING
+        margin = averages.smoothing_margin(seconds, self.sfreq, len(self.times))
+        return (2 * margin + 1) / self.sfreq if margin else 0.0
+
+    def smoothed(self, values: np.ndarray) -> np.ndarray:
+        """Smooth values over time and thin them to what can be drawn (last axis: times)."""
+        margin = round((self.smoothing * self.sfreq - 1) / 2) if self.smoothing else 0
         fitting = MOST_AVERAGED // (MOST_CLASSES * max(1, len(self.channels)))
-        return min(MOST_TIMES, max(FEWEST_TIMES, fitting))
+        most = min(MOST_TIMES, max(FEWEST_TIMES, fitting))
+        return averages.thinned(averages.moving_mean(values, margin), most)
+
+    @property
+    def drawn_times(self) -> np.ndarray:
+        """Return the times of the averages, in s."""
+        return self.smoothed(self.times)
 
 
 def matrix_path(results: Path, recording: str) -> Path:
@@ -125,14 +141,16 @@ def measure_layout(
         Recording -> kind -> as `numbers.amplitude_quantiles`, in displayed units.
     """
     usable = [name for name in layout.recordings if name in kept]
-    chosen = [usable[i] for i in numbers.spread(len(usable), MOST_RECORDINGS)]
+    chosen = [usable[i] for i in sampling.spread(len(usable), MOST_RECORDINGS)]
     if not chosen:
         return None, {}
     signals = _describe(matrix_path(results, chosen[0]), layout, len(chosen))
     used = np.concatenate([kept[name] for name in chosen])
     prepared = [_response(label, samples, used, signals) for label in labels]
     signals.responses = [response for response in prepared if response.classes]
-    amplitudes, densities, medians = {}, {}, {}
+    amplitudes: dict[str, dict[Kind, dict[str, Any]]] = {}
+    densities: dict[Kind, list[np.ndarray]] = {}
+    medians: dict[Kind, dict[str, np.ndarray]] = {}
     for name in chosen:
         found = _measure_recording(results, name, samples, kept[name], signals)
         amplitudes[name] = found
@@ -175,11 +193,10 @@ def _response(
         fewest = min((len(set(recordings[values == c])) for c in classes), default=0)
     else:
         classes, left_out, fewest = ["all rows"], [], signals.n_recordings
-    n_times = numbers.thinned(signals.times, signals.most_times).size
-    averages = numbers.ClassAverages(
-        len(classes), len(signals.channels), n_times, fewest >= ENOUGH_RECORDINGS
+    of_classes = averages.ClassAverages(
+        len(classes), len(signals.channels), signals.drawn_times.size, fewest >= ENOUGH_RECORDINGS
     )
-    return Response(label, classes, left_out, averages)
+    return Response(label, classes, left_out, of_classes)
 
 
 def _codes(response: Response, samples: pd.DataFrame, places: np.ndarray) -> np.ndarray:
@@ -197,7 +214,7 @@ def _measure_recording(
     with MatrixFile(matrix_path(results, name)) as matrix:
         size = len(matrix.channels) * matrix.n_times
         most = min(MOST_ROWS, max(FEWEST_ROWS, MOST_VALUES // max(1, size)))
-        rows = numbers.choose_rows(all_rows, matrix.group_rows, most, MOST_GROUPS)
+        rows = sampling.choose_rows(all_rows, matrix.group_rows, most, MOST_GROUPS)
         line = matrix.metadata.get("line_frequency")
         if line and line not in signals.line_frequencies:
             signals.line_frequencies = sorted([*signals.line_frequencies, line])
@@ -207,7 +224,7 @@ def _measure_recording(
         of_rows = places[np.searchsorted(all_rows, rows)]
         codes = [_codes(response, samples, of_rows) for response in signals.responses]
         parts: dict[Kind, tuple[list, list]] = {kind: ([], []) for kind in kinds}
-        for here, block in numbers.read_rows(matrix, rows):
+        for here, block in sampling.read_rows(matrix, rows):
             for kind, picks in kinds.items():
                 picks = picks[good[picks]]
                 scaled = block[:, picks] * numbers.display_unit(kind[1])[0]
@@ -215,7 +232,7 @@ def _measure_recording(
                 parts[kind][1].append(_spectra(scaled, here, len(rows), signals.sfreq))
             _add_to_averages(signals, block, [code[here] for code in codes], good)
     for response in signals.responses:
-        response.averages.end_recording(good)
+        response.of_classes.end_recording(good)
     return {
         kind: {
             **numbers.amplitude_quantiles(np.concatenate(ranges)),
@@ -229,7 +246,7 @@ def _measure_recording(
 def _spectra(block: np.ndarray, here: np.ndarray, n_rows: int, sfreq: float) -> np.ndarray:
     """Return spectra of `MOST_SIGNALS` of all pairs of a row and a channel of a recording."""
     n_channels = block.shape[1]
-    pairs = numbers.spread(n_rows * n_channels, MOST_SIGNALS)
+    pairs = sampling.spread(n_rows * n_channels, MOST_SIGNALS)
     first, last = here[0] * n_channels, (here[-1] + 1) * n_channels
     mine = pairs[(pairs >= first) & (pairs < last)] - first
     signals = block.reshape(-1, block.shape[2])[mine]
@@ -246,10 +263,12 @@ def _add_to_averages(
         return
     usable = np.isfinite(block[:, good]).all(axis=(1, 2))
     block = np.where(good[:, None], block, 0.0)[usable]
-    block = numbers.without_baseline(block, signals.times)
-    block = numbers.thinned(block, signals.most_times)
+    muscle = np.array([channel["type"] == "emg" for channel in signals.channels])
+    block[:, muscle] = averages.rectified(block[:, muscle])
+    block[:, ~muscle] = averages.without_baseline(block[:, ~muscle], signals.times)
+    block = signals.smoothed(block)
     for response, code in zip(signals.responses, codes, strict=True):
-        response.averages.add(block, code[usable], good)
+        response.of_classes.add(block, code[usable], good)
 
 
 def glance(results: Path, name: str, rows: np.ndarray) -> dict[Kind, dict[str, Any]]:
@@ -257,11 +276,11 @@ def glance(results: Path, name: str, rows: np.ndarray) -> dict[Kind, dict[str, A
     with MatrixFile(matrix_path(results, name)) as matrix:
         size = len(matrix.channels) * matrix.n_times
         most = min(GLANCE_ROWS, max(FEWEST_ROWS, MOST_VALUES // max(1, size)))
-        rows = numbers.choose_rows(rows, matrix.group_rows, most, GLANCE_GROUPS)
+        rows = sampling.choose_rows(rows, matrix.group_rows, most, GLANCE_GROUPS)
         good = numbers.good_channels(matrix.metadata["channels"])
         kinds = numbers.channel_kinds(matrix.metadata["channels"])
         parts: dict[Kind, list] = {kind: [] for kind in kinds}
-        for _, block in numbers.read_rows(matrix, rows):
+        for _, block in sampling.read_rows(matrix, rows):
             for kind, picks in kinds.items():
                 factor = numbers.display_unit(kind[1])[0]
                 parts[kind].append(numbers.peak_to_peak(block[:, picks[good[picks]]] * factor))

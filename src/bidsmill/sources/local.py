@@ -49,19 +49,26 @@ def list_files(root: Path) -> list[str]:
             todo="name the folder that holds the `sub-...` folders",
         )
     found: list[str] = []
-    seen: set[str] = set()
-    waiting = [""]
+    links: list[str] = []
+    own: set[str] = set()
+    _walk(root, "", found, links, own)
+    followed = set(own)
     # Links come after all real folders, so that a link never stands in for the folder itself.
-    while waiting:
-        prefix = waiting.pop(0)
-        if os.path.realpath(root / prefix) not in seen:
-            _walk(root, prefix, found, seen, waiting)
+    while links:
+        prefix = links.pop(0)
+        real = os.path.realpath(root / prefix)
+        if real not in followed:
+            followed.add(real)
+            _walk(root, prefix, found, links, set(own))
     return sorted(found)
 
 
-def _walk(root: Path, prefix: str, found: list[str], seen: set[str], links: list[str]) -> None:
+def _walk(root: Path, prefix: str, found: list[str], links: list[str], seen: set[str]) -> None:
     """List the files of one folder and of the real folders in it; collect links to folders."""
-    seen.add(os.path.realpath(root / prefix))
+    real = os.path.realpath(root / prefix)
+    if real in seen:
+        return
+    seen.add(real)
     with os.scandir(root / prefix) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
             if entry.name.startswith(".") or (not prefix and entry.name in EXCLUDED_FOLDERS):
@@ -70,7 +77,7 @@ def _walk(root: Path, prefix: str, found: list[str], seen: set[str], links: list
             if not _is_utf8(path):
                 log.warning("left out, as its name is not UTF-8: %s", ascii(path))
             elif entry.is_dir(follow_symlinks=False):
-                _walk(root, f"{path}/", found, seen, links)
+                _walk(root, f"{path}/", found, links, seen)
             elif os.path.isdir(entry.path):
                 links.append(f"{path}/")
             else:

@@ -129,8 +129,12 @@ class Target:
         Raises
         ------
         BidsmillError
-            If `source` is not the file that `sha256` states.
+            If `source` is missing, or is not the file that `sha256` states.
         """
+        if not source.is_file():
+            raise BidsmillError(
+                "a result is missing", file=source, todo="run snakemake again; it makes the file"
+            )
         size = source.stat().st_size
         stated = sha256 or files.sha256_file(source)
         path = manifest.stored_path(self.dataset, kind, name, stated)
@@ -270,4 +274,4 @@ def write_catalog(root: Path) -> None:
     frame = pd.DataFrame(rows, columns=list(manifest.CATALOG_COLUMNS))
     for column, kind in manifest.CATALOG_COLUMNS.items():
         frame[column] = frame[column].astype("object" if kind == "string" else kind)
-    tables.write_parquet(root / manifest.CATALOG, frame)
+    files.replace_if_different(root / manifest.CATALOG, tables.parquet_bytes(frame))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "bidsmill"
+COMPANION = re.compile(r"[\w.-]+\.(html|css|json|txt)")
 
 
 def code_hash(start: Path, source: Path) -> str:
     """Return the hash of a Python file and of all that it imports from the package.
 
     The hash is taken over the syntax trees without docstrings, over the transitive imports
-    inside the package, wherever in a module they stand. So it moves when the code means
-    something else, and not with comments, formatting or a fresh clone.
+    inside the package, wherever in a module they stand, and over the bytes of files beside a
+    module that it names (a template). So it moves when the code means something else, and not
+    with comments, formatting or a fresh clone.
 
     Parameters
     ----------
@@ -59,8 +62,17 @@ def _read(path: Path, source: Path) -> tuple[str, tuple[Path, ...]]:
             imported.extend(_modules([node.module, *names], source))
         elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
-    text = ast.dump(tree, annotate_fields=False)
-    return hashlib.sha256(text.encode()).hexdigest(), tuple(imported)
+    content = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode())
+    for companion in _companions(tree, path.parent):
+        content.update(companion.read_bytes())
+    return content.hexdigest(), tuple(imported)
+
+
+def _companions(tree: ast.AST, folder: Path) -> list[Path]:
+    """Return the files beside a module that it names, such as templates."""
+    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    names = sorted(t for t in texts if isinstance(t, str) and COMPANION.fullmatch(t))
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _drop_docstring(node) -> None:

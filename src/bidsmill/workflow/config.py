@@ -156,16 +156,13 @@ def _odd_values(value: Any, where: str = "") -> Iterator[str]:
     """Find what YAML reads otherwise than it looks: names that are no text, and NaN."""
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{where}: found {value}, expected a finite number"
-    items = value.items() if isinstance(value, dict) else enumerate(value if _is_list(value) else [])
-    for key, inner in items:
+    if isinstance(value, list):
+        value = {str(index): item for index, item in enumerate(value)}
+    for key, inner in value.items() if isinstance(value, dict) else ():
         path = f"{where}.{key}".removeprefix(".")
-        if isinstance(value, dict) and not isinstance(key, str):
+        if not isinstance(key, str):
             yield f"{path}: the name {key!r} is not text; write it in quotes"
         yield from _odd_values(inner, path)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
 
 
 def _schema_problems(config: Any, schema: dict) -> list[str]:
@@ -233,9 +230,10 @@ def _explained(error, schema: dict) -> list[str]:
     if rule == "not":
         return [f"{where}: the name {error.instance!r} is taken; expected a name of your own"]
     if rule == "pattern" and "propertyNames" in error.absolute_schema_path:
-        return [f"{where}: the name {error.instance!r} is not allowed; expected {WORDS[rule]} {value}"]
+        wanted = f"{WORDS[rule]} {value}"
+        return [f"{where}: the name {error.instance!r} is not allowed; expected {wanted}"]
     if rule == "type":
-        value = " or ".join(value) if _is_list(value) else value
+        value = _listed(value)
     return [f"{where}: found {error.instance!r}, expected {WORDS.get(rule, rule)} {value}"]
 
 
@@ -251,14 +249,17 @@ def _explained_choice(error, where: str, schema: dict) -> list[str]:
     ]
     if len(meant) == 1:
         return [text for inner in meant[0] for text in _explained(inner, schema)]
-    kinds = (_target(shape, schema) for shape in error.validator_value)
-    types = [kind.get("type", kind.get("const")) for kind in kinds]
-    listed = [" or ".join(kind) if _is_list(kind) else str(kind) for kind in types]
-    allowed = error.schema.get("description") or " or ".join(listed)
+    shapes = [_target(shape, schema) for shape in error.validator_value]
+    kinds = [_listed(shape.get("type", shape.get("const"))) for shape in shapes]
+    allowed = error.schema.get("description") or _listed(kinds)
     return [f"{where}: found {error.instance!r}, allowed: {allowed}"]
 
 
+def _listed(kinds: Any) -> str:
+    return " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
+
+
 def _unknown(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"unknown key {key!r}; {hint}"
+    near = difflib.get_close_matches(key, known, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown key {key!r}; {hint}known keys: {', '.join(known)}"

@@ -51,7 +51,8 @@ def job_log(path: str | Path) -> Iterator[None]:
         sys.exit(1)
     finally:
         logging.captureWarnings(False)
-        for log, log.handlers, log.propagate, level in before:
+        for log, handlers, propagate, level in before:
+            log.handlers, log.propagate = handlers, propagate
             log.setLevel(level)
         to_file.close()
 

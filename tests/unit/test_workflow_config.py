@@ -1,0 +1,380 @@
+"""The configuration: every mistake is named with its place, and defaults are filled in."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bidsmill.errors import BidsmillError
+from bidsmill.workflow.config import load_schema, resolve
+
+FIXED = {"kind": "fixed", "length": 2.0}
+EVENTS = {"kind": "events", "tmin": -0.2, "tmax": 0.8}
+
+
+@pytest.fixture(scope="module")
+def schema(root):
+    return load_schema(root / "workflow" / "schemas" / "config.schema.yaml")
+
+
+def config(windows=FIXED, **settings) -> dict:
+    return {"datasets": {"a": {"source": "sample", "windows": windows, **settings}}}
+
+
+def problems(content, schema) -> list[str]:
+    with pytest.raises(BidsmillError) as caught:
+        resolve(content, schema)
+    first, *listed = str(caught.value).split("\n  - ")
+    assert first == f"the configuration has {len(listed)} problem(s):"
+    return listed
+
+
+# Mistakes: exactly one problem each, which names place, what was found and what may be
+
+TOP = [
+    (None, "top level: found None, expected a value of type object"),
+    ([], "top level: found [], expected a value of type object"),
+    ({}, "top level: the key 'datasets' is missing"),
+    ({"datasets": {}}, "datasets: found {}, expected this many keys at least: 1"),
+    ({"datasets": {"a": None}}, "datasets.a: found None, expected a value of type object"),
+    ({"datasets": ["a"]}, "datasets: found ['a'], expected a value of type object"),
+    (
+        {"datasets": {1: config()["datasets"]["a"]}},
+        "datasets.1: the name 1 is not text; write it in quotes",
+    ),
+    (
+        {"datasets": {"a b": config()["datasets"]["a"]}},
+        "datasets: the name 'a b' is not allowed; expected a text that matches "
+        "^[A-Za-z0-9][A-Za-z0-9_-]*$",
+    ),
+    (
+        {"datasets": {"../a": config()["datasets"]["a"]}},
+        "datasets: the name '../a' is not allowed; expected a text that matches "
+        "^[A-Za-z0-9][A-Za-z0-9_-]*$",
+    ),
+    ({**config(), "stroe": "x"}, "top level: unknown key 'stroe'; did you mean 'store'? known keys: store, datasets"),
+    ({**config(), "store": ""}, "store: found '', expected a text of this length at least: 1"),
+    (
+        {**config(), "batches": {"recordings": 0}},
+        "batches.recordings: found 0, expected at least 1",
+    ),
+    (
+        {**config(), "batches": {"recordings": 2.5}},
+        "batches.recordings: found 2.5, expected a value of type integer",
+    ),
+    (
+        {**config(), "batches": {"gigabytes": 0}},
+        "batches.gigabytes: found 0, expected more than 0",
+    ),
+    (
+        {**config(), "batches": {"zzz": 1}},
+        "batches: unknown key 'zzz'; known keys: recordings, gigabytes",
+    ),
+    ({**config(), "defaults": {"sorce": "x"}}, "defaults: unknown key 'sorce'; known keys: "),
+    ({**config(), "defaults": None}, "defaults: found None, expected a value of type object"),
+    ({"datasets": {"a": {"windows": FIXED}}}, "datasets.a: the key 'source' is missing"),
+    ({"datasets": {"a": {"source": "local", "windows": FIXED}}}, "datasets.a: the key 'path' is"),
+    (
+        {"datasets": {"a": {"source": "Sampel", "windows": FIXED}}},
+        "datasets.a.source: found 'Sampel', allowed are local, sample; did you mean 'sample'?",
+    ),
+    (
+        {"datasets": {"a": {"source": "sample"}}},
+        "datasets.a.windows: absent; name a kind: `events` or `fixed`",
+    ),
+]
+
+DATASET = [
+    ({"fitler": None}, "unknown key 'fitler'; did you mean 'filter'?"),
+    ({"path": "x"}, ".path: has no meaning with `source: sample`"),
+    ({"version": "a b"}, ".version: found 'a b', expected a text that matches ^[A-Za-z0-9]["),
+    ({"filter": {"hgih": 40}}, ".filter: unknown key 'hgih'; did you mean 'high'?"),
+    ({"filter": {"low": -1}}, ".filter.low: found -1, expected more than 0"),
+    ({"filter": {"low": "x"}}, ".filter.low: found 'x', expected a value of type number or null"),
+    ({"filter": {"low": 40, "high": 1}}, ".filter.high: found 1, expected more than low"),
+    ({"filter": 3}, ".filter: found 3, allowed: Zero-phase FIR filter; null filters nothing"),
+    ({"filter": {"notch": [50, 0]}}, ".filter.notch.1: found 0, expected more than 0"),
+    ({"resample": 0}, ".resample: found 0, expected more than 0"),
+    ({"resample": True}, ".resample: found True, allowed: Rate of the rows in Hz; null keeps"),
+    ({"resample": float("inf")}, ".resample: found inf, expected a finite number"),
+    ({"windows": None}, ".windows: found None, expected a value of type object"),
+    ({"windows": {"length": 2}}, ".windows: the key 'kind' is missing"),
+    (
+        {"windows": {"kind": "fxied", "length": 2}},
+        ".windows.kind: found 'fxied', allowed are events, fixed; did you mean 'fixed'?",
+    ),
+    ({"windows": {"kind": "fixed"}}, ".windows: the key 'length' is missing"),
+    ({"windows": {**FIXED, "length": 0}}, ".windows.length: found 0, expected more than 0"),
+    (
+        {"windows": {**FIXED, "overlap": 2}},
+        ".windows.overlap: found 2, expected less than the length (2.0 s)",
+    ),
+    ({"windows": {**FIXED, "tmin": 0}}, ".windows: unknown key 'tmin'; known keys: kind, length"),
+    (
+        {"windows": {**EVENTS, "evnets": "all"}},
+        ".windows: unknown key 'evnets'; did you mean 'events'?",
+    ),
+    (
+        {"windows": {**EVENTS, "tmax": -0.2}},
+        ".windows.tmax: found -0.2, expected more than tmin (-0.2 s)",
+    ),
+    (
+        {"windows": {**EVENTS, "tmin": float("nan")}},
+        ".windows.tmin: found nan, expected a finite number",
+    ),
+    (
+        {"windows": {**EVENTS, "baseline": [-0.3, 0]}},
+        ".windows.baseline: found [-0.3, 0], expected [from, to] with tmin <= from < to <= tmax",
+    ),
+    (
+        {"windows": {**EVENTS, "baseline": [0]}},
+        ".windows.baseline: found [0], expected a list of this length at least: 2",
+    ),
+    (
+        {"windows": {**EVENTS, "events": "some"}},
+        ".windows.events: found 'some', allowed: Which events become rows: `all`, `{hed: QUERY}`",
+    ),
+    (
+        {"windows": {**EVENTS, "events": {"hed": {"a": 1}}}},
+        ".windows.events.hed: found {'a': 1}, allowed: string or number or boolean or array",
+    ),
+    (
+        {"labels": {"row": {"column": "x"}}},
+        ".labels: the name 'row' is taken; expected a name of your own",
+    ),
+    ({"labels": {"1a": {"column": "x"}}}, ".labels: the name '1a' is not allowed; expected a text"),
+    ({"labels": {"a": {}}}, ".labels.a: expected exactly one of the keys column, hed"),
+    ({"labels": {"a": {"column": "x", "hed": {"y": "z"}}}}, ".labels.a: expected exactly one of"),
+    (
+        {"labels": {"a": {"column": "x", "numric": True}}},
+        ".labels.a: unknown key 'numric'; did you mean 'numeric'?",
+    ),
+    (
+        {"labels": {"a": {"hed": {True: "Face"}}}},
+        ".labels.a.hed.True: the name True is not text; write it in quotes",
+    ),
+    ({"split": {"test": 0}}, ".split.test: found 0, expected more than 0"),
+    ({"split": {"test": 1}}, ".split.test: found 1, expected less than 1"),
+    ({"split": {"test": 0.5, "validation": 0.5}}, ".split: test and validation leave nothing for"),
+    ({"split": {"stratify": "lables"}}, ".split.stratify: found 'lables', allowed: `labels`, or"),
+    (
+        {"split": {"group": "subjct"}},
+        ".split.group: found 'subjct', allowed are subject, session, run, time; did you mean "
+        "'subject'?",
+    ),
+    ({"split": {"seed": -1}}, ".split.seed: found -1, expected at least 0"),
+    ({"channels": {"types": []}}, ".channels.types: found [], expected a list of this length at"),
+    ({"channels": {"types": ["EEG", "meg"]}}, ".channels.types.0: found 'EEG', allowed are data,"),
+    (
+        {"channels": {"policy": "list"}},
+        ".channels.names: empty, expected names for `policy: list`",
+    ),
+    ({"include": {"tsk": ["a"]}}, ".include: unknown key 'tsk'; did you mean 'task'?"),
+    ({"include": {"task": "a"}}, ".include.task: found 'a', expected a value of type array"),
+    ({"annotations": "x"}, ".annotations: found 'x', allowed are when-no-events, never"),
+    ({"on_bad_recording": "fial"}, ".on_bad_recording: found 'fial', allowed are quarantine, fail"),
+    ({"validate": {"fatl": []}}, ".validate: unknown key 'fatl'; did you mean 'fatal'?"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), TOP, ids=[text for _, text in TOP])
+def test_mistakes_at_the_top(schema, content, message):
+    assert problems(content, schema)[0].startswith(message)
+    assert len(problems(content, schema)) == 1
+
+
+@pytest.mark.parametrize(("settings", "message"), DATASET, ids=[text for _, text in DATASET])
+def test_mistakes_in_a_dataset(schema, settings, message):
+    listed = problems(config(**settings), schema)
+    assert listed[0].startswith("datasets.a")
+    assert message in listed[0]
+    assert len(listed) == (2 if "EEG" in message else 1)
+
+
+@pytest.mark.parametrize(("settings", "message"), DATASET, ids=[text for _, text in DATASET])
+def test_the_same_mistakes_in_the_defaults(schema, settings, message):
+    if "has no meaning" in message or "version" in settings:
+        return  # keys of a dataset alone
+    content = {"datasets": {"a": {"source": "sample"}}, "defaults": {"windows": FIXED, **settings}}
+    assert any(message in problem for problem in problems(content, schema))
+
+
+def test_every_mistake_is_listed(schema):
+    content = config(resample=-1, filter={"lo": 1}, split={"test": 2})
+    content["stroe"] = "x"
+    content["datasets"]["b"] = {"source": "x"}
+    assert len(problems(content, schema)) == 5
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["datasets", "a", "source", "windows", "kind", "labels", "filter", "hed", "split"]
+            )
+            | st.integers(),
+            inner,
+            max_size=4,
+        ),
+        max_leaves=15,
+    )
+)
+def test_whatever_is_given_the_answer_is_for_people(schema, content):
+    for wrapped in (content, {"datasets": content}, {"datasets": {"a": content}}):
+        try:
+            resolve(wrapped, schema)
+        except BidsmillError as error:
+            assert "\n  - " in str(error)
+
+
+# What is filled in
+
+
+def test_every_setting_is_spelt_out(schema):
+    resolved = resolve(config(), schema)
+    assert resolved["store"] == "results/store"
+    assert resolved["batches"] == {"recordings": 64, "gigabytes": 20}
+    assert resolved["datasets"]["a"] == {
+        "source": "sample",
+        "include": {},
+        "windows": {"kind": "fixed", "length": 2.0, "overlap": 0},
+        "labels": {},
+        "channels": {
+            "types": ["data"],
+            "policy": "native",
+            "names": [],
+            "exclude": [],
+            "bad": "keep",
+        },
+        "resample": None,
+        "filter": None,
+        "annotations": "when-no-events",
+        "split": {
+            "test": 0.2,
+            "validation": 0,
+            "group": "subject",
+            "stratify": "labels",
+            "fallback": "refuse",
+            "gap": 10,
+            "seed": 0,
+        },
+        "validate": {"fatal": []},
+        "on_bad_recording": "quarantine",
+    }
+
+
+def test_windows_of_events_are_filled_in(schema):
+    assert resolve(config(EVENTS), schema)["datasets"]["a"]["windows"] == {
+        **EVENTS,
+        "events": "all",
+        "baseline": None,
+    }
+
+
+def test_a_dataset_wins_over_defaults_and_defaults_over_the_schema(schema):
+    content = {
+        "datasets": {
+            "a": {"source": "sample", "split": {"test": 0.3}, "resample": None},
+            "b": {"source": "local", "path": "x", "channels": {"bad": "drop"}},
+        },
+        "defaults": {
+            "windows": FIXED,
+            "resample": 128,
+            "split": {"test": 0.4, "seed": 7},
+            "channels": {"types": ["eeg"], "bad": "keep"},
+            "on_bad_recording": "fail",
+        },
+    }
+    before = copy.deepcopy(content)
+    a, b = (resolve(content, schema)["datasets"][name] for name in "ab")
+    assert content == before, "the config is not edited"
+    assert (a["split"]["test"], a["split"]["seed"], a["split"]["gap"]) == (0.3, 7, 10)
+    assert (b["split"]["test"], b["split"]["seed"]) == (0.4, 7)
+    assert (a["resample"], b["resample"]) == (None, 128)
+    assert (b["channels"]["types"], b["channels"]["bad"]) == (["eeg"], "drop")
+    assert a["channels"]["bad"] == "keep"
+    assert a["on_bad_recording"] == "fail"
+    a["split"]["test"] = 0
+    a["windows"]["length"] = 0
+    again = resolve(content, schema)["datasets"]
+    assert again["a"]["split"]["test"] == 0.3, "datasets share nothing with the defaults"
+    assert again["b"]["windows"]["length"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("key", "default", "own", "expected"),
+    [
+        ("windows", EVENTS, FIXED, {**FIXED, "overlap": 0}),
+        ("filter", {"low": 1, "high": 40}, {"notch": 50}, {"notch": 50}),
+        ("include", {"task": ["a"]}, {"subject": ["01"]}, {"subject": ["01"]}),
+        (
+            "labels",
+            {"f": {"column": "trial_type"}, "g": {"column": "value"}},
+            {"f": {"hed": {"x": "Face"}}},
+            {"f": {"hed": {"x": "Face"}}, "g": {"column": "value"}},
+        ),
+    ],
+)
+def test_what_is_replaced_as_a_whole(schema, key, default, own, expected):
+    """Windows of another kind, and a label of another definition, do not mix."""
+    content = {
+        "datasets": {"a": {"source": "sample", "windows": FIXED, key: own}},
+        "defaults": {key: default},
+    }
+    assert resolve(content, schema)["datasets"]["a"][key] == expected
+
+
+def test_contradictions_show_only_when_put_together(schema):
+    content = config(split={"test": 0.6})
+    content["defaults"] = {"split": {"validation": 0.5}}
+    (problem,) = problems(content, schema)
+    assert problem == "datasets.a.split: test and validation leave nothing for training"
+
+
+# The files of the project
+
+
+def test_the_committed_config_resolves(root, schema):
+    content = yaml.safe_load((root / "config" / "config.yaml").read_text(encoding="utf-8"))
+    resolved = resolve(content, schema)
+    assert list(resolved["datasets"]) == ["sample"]
+    assert resolved["datasets"]["sample"]["source"] == "sample"
+
+
+def keys_of(shape, found: set[str]) -> set[str]:
+    """Collect the names of all keys that a schema describes."""
+    if isinstance(shape, dict):
+        for name, inner in shape.items():
+            if name in ("properties", "$defs") and isinstance(inner, dict):
+                if name == "properties":
+                    found.update(inner)
+                for described in inner.values():
+                    keys_of(described, found)
+            else:
+                keys_of(inner, found)
+    elif isinstance(shape, list):
+        for inner in shape:
+            keys_of(inner, found)
+    return found
+
+
+def test_every_key_is_documented(root, schema):
+    keys = keys_of(schema, set())
+    assert {"store", "recordings", "overlap", "baseline", "notch", "fatal", "datatype"} <= keys
+    text = (root / "config" / "README.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"`([^`\n]+)`", text)
+    documented = {part for name in quoted for part in (name, *re.split(r"[.:\s{}\[\],]+", name))}
+    assert not sorted(keys - documented)
+
+
+def test_the_schema_is_a_schema(schema):
+    import jsonschema
+
+    jsonschema.Draft202012Validator.check_schema(schema)

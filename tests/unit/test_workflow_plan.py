@@ -1,0 +1,221 @@
+"""From a lock to plans: every recording in one batch, and files that move only when they must."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bidsmill import batches
+from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
+from bidsmill.workflow.plan import lock_dataset
+
+LIMITS = {"recordings": 3, "gigabytes": 20}
+
+
+def stem(subject: int, task: str = "rest") -> str:
+    return f"sub-{subject:02d}_task-{task}_eeg"
+
+
+def data(subject: int, task: str = "rest") -> str:
+    return f"sub-{subject:02d}/eeg/{stem(subject, task)}.edf"
+
+
+class Project:
+    """A BIDS folder with its results."""
+
+    def __init__(self, folder: Path):
+        self.bids, self.results = folder / "ds", folder / "results" / "ds"
+        description = {"Name": "n", "BIDSVersion": "1.9.0", "HEDVersion": "8.3.0"}
+        self.put("dataset_description.json", json.dumps(description))
+        self.put("task-rest_events.json", "{}")
+        for subject in range(1, 11):
+            self.put(data(subject), f"signal of {subject}" * subject)
+            self.put(data(subject).replace("_eeg.edf", "_events.tsv"), "onset\tduration\n")
+
+    def put(self, name: str, text: str) -> Path:
+        path = self.bids / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def lock(self, include=None, limits=LIMITS, **settings) -> dict[str, dict]:
+        """Lock, and return the content of all plans by name."""
+        lock_dataset(
+            self.results / "lock.json",
+            dataset="ds",
+            settings={
+                "source": "local",
+                "path": str(self.bids),
+                "include": include or {},
+                **settings,
+            },
+            batches=limits,
+        )
+        found = sorted((self.results / "plan").iterdir())
+        return {path.stem: json.loads(path.read_bytes()) for path in found}
+
+    def times(self) -> dict[str, tuple]:
+        stats = {path.name: path.stat() for path in (self.results / "plan").iterdir()}
+        return {name: (s.st_mtime_ns, s.st_ino) for name, s in stats.items()}
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return Project(tmp_path)
+
+
+def recordings_of(plans) -> dict[str, str]:
+    """Return recording -> batch, and check that no recording stands twice."""
+    found = [(m["stem"], n) for n, p in plans.items() if n != "dataset" for m in p["members"]]
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def test_every_recording_is_in_one_plan(project):
+    plans = project.lock()
+    placed = recordings_of(plans)
+    assert set(placed) == {stem(subject) for subject in range(1, 11)}
+    count = 4  # ten recordings, at most three in a mean batch
+    for name, plan in plans.items():
+        if name == "dataset":
+            continue
+        assert (plan["dataset"], plan["batch"], plan["batches"]) == ("ds", name, count)
+        assert [m["stem"] for m in plan["members"]] == sorted(m["stem"] for m in plan["members"])
+        for member in plan["members"]:
+            assert batches.batch_name(batches.bucket(member["stem"], count)) == name
+
+
+def test_a_member_names_its_files_with_checksums(project):
+    plans = project.lock()
+    member = next(m for m in plans[recordings_of(plans)[stem(3)]]["members"] if m["stem"] == stem(3))
+    path = project.bids / data(3)
+    assert member == {
+        "stem": stem(3),
+        "datatype": "eeg",
+        "data": data(3),
+        "size": path.stat().st_size,
+        "files": {data(3): files.sha256_file(path)},
+        "sidecars": {
+            "events.tsv": [data(3).replace("_eeg.edf", "_events.tsv")],
+            "events.json": ["task-rest_events.json"],
+        },
+        "sidecar_files": {
+            name: files.sha256_file(project.bids / name)
+            for name in (data(3).replace("_eeg.edf", "_events.tsv"), "task-rest_events.json")
+        },
+        "alternatives": [],
+    }
+
+
+def test_the_overview_of_the_dataset(project):
+    plans = project.lock(version="1.2")
+    overview, placed = plans["dataset"], recordings_of(plans)
+    lock = json.loads((project.results / "lock.json").read_bytes())
+    assert overview == {
+        "dataset": "ds",
+        "snapshot": "1.2",
+        "root": project.bids.as_posix(),
+        "lock_sha256": files.canonical_sha256(lock),
+        "hed_version": "8.3.0",
+        "description": json.loads((project.bids / "dataset_description.json").read_text()),
+        "source": "local",
+        "batches": sorted(set(placed.values())),
+        "recordings": {s: int(placed[s].removeprefix("b")) for s in sorted(placed)},
+    }
+
+
+def test_a_second_lock_moves_no_plan(project):
+    project.lock()
+    before = project.times()
+    project.lock()
+    assert project.times() == before
+
+
+def test_only_the_plan_of_a_changed_recording_moves(project):
+    placed = recordings_of(project.lock())
+    before = project.times()
+    project.put(data(5), "another signal")
+    project.lock()
+    after = project.times()
+    moved = {name for name in after if after[name] != before[name]}
+    assert moved == {f"{placed[stem(5)]}.json", "dataset.json"}
+
+
+def test_a_change_of_what_is_no_recording_moves_the_overview_alone(project):
+    project.lock()
+    before = project.times()
+    project.put("README", "news")
+    project.lock()
+    after = project.times()
+    assert {name for name in after if after[name] != before[name]} == {"dataset.json"}
+
+
+def test_plans_without_recordings_are_removed(project):
+    placed = recordings_of(project.lock())
+    gone = placed[stem(5)]
+    for number in range(1, 11):
+        if placed[stem(number)] == gone:
+            (project.bids / data(number)).unlink()
+    strange = project.results / "plan" / "notes.txt"
+    strange.write_text("")
+    plans = {p.stem: p for p in (project.results / "plan").glob("*.json")}
+    assert gone in plans
+    strange.rename(project.results / "notes.txt")
+    left = project.lock()
+    assert gone not in left
+    assert gone not in left["dataset"]["batches"]
+
+
+def test_more_recordings_make_more_batches(project):
+    assert recordings_of(project.lock(limits={"recordings": 64, "gigabytes": 20})) == {
+        stem(subject): "b0000" for subject in range(1, 11)
+    }
+    assert len(project.lock(limits={"recordings": 1, "gigabytes": 20})) > 4
+    left = project.lock(limits={"recordings": 64, "gigabytes": 20})
+    assert set(left) == {"b0000", "dataset"}
+
+
+@pytest.mark.parametrize(
+    ("include", "subjects"),
+    [
+        ({"subject": ["02", 3]}, {2, 3}),
+        ({"task": ["rest"]}, set(range(1, 11))),
+        ({"task": ["rest"], "subject": ["10"]}, {10}),
+        ({"datatype": ["eeg"]}, set(range(1, 11))),
+        ({"session": [""]}, set(range(1, 11))),
+    ],
+)
+def test_include_chooses_recordings(project, include, subjects):
+    project.put(data(11, "faces"), "x")
+    placed = recordings_of(project.lock(include))
+    named = {int(name[4:6]) for name in placed if "rest" in name}
+    assert named == subjects
+    assert (stem(11, "faces") in placed) == ("task" not in include and len(subjects) == 10)
+
+
+@pytest.mark.parametrize("include", [{"subject": ["99"]}, {"datatype": ["meg"]}])
+def test_nothing_that_is_asked_for_is_an_error(project, include):
+    with pytest.raises(BidsmillError, match="10 recordings before `include`") as caught:
+        project.lock(include)
+    assert str(include) in caught.value.expected
+    assert not (project.results / "lock.json").exists()
+
+
+def test_a_dataset_without_recordings_is_an_error(project):
+    for subject in range(1, 11):
+        (project.bids / data(subject)).unlink()
+    with pytest.raises(BidsmillError, match="a known format"):
+        project.lock()
+
+
+def test_a_broken_link_is_a_recording(project):
+    path = project.bids / data(4)
+    path.unlink()
+    os.symlink("../../.git/annex/objects/x", path)
+    plans = project.lock()
+    member = next(m for m in plans[recordings_of(plans)[stem(4)]]["members"] if m["stem"] == stem(4))
+    assert (member["size"], member["files"]) == (0, {data(4): None})
