@@ -296,7 +296,9 @@ def write_small(root: Path) -> None:
     )
     for stem, seed in (("sub-02_task-x", 6), ("sub-03_ses-1_task-x", 7)):
         folder = root / stem.split("_")[0] / ("ses-1" if "ses" in stem else "") / "eeg"
-        signals = [(n, d * 1e6, 200, "uV") for n, d in zip(names, brain_like(3, 2000, seed), strict=True)]
+        signals = [
+            (n, d * 1e6, 200, "uV") for n, d in zip(names, brain_like(3, 2000, seed), strict=True)
+        ]
         path = write_edf(folder / f"{stem}_eeg.edf", signals)
         if stem.startswith("sub-02"):
             path.write_bytes(path.read_bytes()[:-3000])

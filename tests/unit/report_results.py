@@ -250,9 +250,7 @@ class Results:
             "impossible": [],
             "proof": {"statement": "No subject on two sides.", "overlapping_windows": 0},
         }
-        certificate.write_split(
-            self.root / "split.tsv", self.root / "split.json", table, content
-        )
+        certificate.write_split(self.root / "split.tsv", self.root / "split.json", table, content)
 
     def _validation(self) -> dict[str, Any]:
         def numbers(source):

@@ -354,7 +354,7 @@ def test_the_sample_from_end_to_end(tmp_path):
     assert set(samples["subject"]) == {f"{i:02d}" for i in range(1, 15)}
     broken = events[events["reason"] == "recording_quarantined"]
     lost = (broken["trial_type"] != "response").sum()
-    assert 0 < lost and len(samples) == len(pictures) - lost
+    assert lost > 0 and len(samples) == len(pictures) - lost
     lines = (dataset.root / "participants.tsv").read_text().splitlines()
     column = lines[0].split("\t").index("sex")
     people = {cells[0]: cells[column] for cells in (line.split("\t") for line in lines[1:])}

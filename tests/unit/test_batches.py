@@ -33,7 +33,9 @@ class Batch:
         self.folder = folder / "matrix"
         self.folder.mkdir(parents=True)
         self.treated_file = folder / "treated.txt"
-        self.members = [{"stem": stem, "size": 10 * n, "content": ""} for n, stem in enumerate(stems)]
+        self.members = [
+            {"stem": stem, "size": 10 * n, "content": ""} for n, stem in enumerate(stems)
+        ]
         self.batch, self.count = "b0000", count
 
     def update(self, fates=None, **options):
@@ -69,9 +71,7 @@ def batch(tmp_path):
 # How many batches, and which
 
 
-@given(
-    st.lists(st.integers(0, 10**11), max_size=40), st.integers(1, 70), st.floats(0.1, 100)
-)
+@given(st.lists(st.integers(0, 10**11), max_size=40), st.integers(1, 70), st.floats(0.1, 100))
 def test_number_of_batches_by_brute_force(sizes, recordings, gigabytes):
     def fits(count):
         few_enough = len(sizes) <= count * recordings

@@ -138,9 +138,7 @@ def test_rates_that_differ_are_told(recording):
         ["name", "sampling_frequency"],
         *[[n, r] for n, r in zip(NAMES, ["100", "250", "n/a", "100.01"], strict=True)],
     )
-    assert channels_of(root)[1] == [
-        "channels.tsv says 250 Hz, the file 100 Hz; the file's is used"
-    ]
+    assert channels_of(root)[1] == ["channels.tsv says 250 Hz, the file 100 Hz; the file's is used"]
 
 
 @pytest.mark.parametrize(
@@ -338,7 +336,7 @@ def test_of_several_spaces_the_one_that_is_known_is_used_with_its_own_frame(reco
 def test_positions_that_are_no_numbers_are_none(recording, tmp_path):
     write_places(recording, "CapTrak", "m")
     rows = [["Fz", "n/a", "n/a", "n/a"], ["Cz", "inf", 0, 0], ["Pz", "1,5", 0, 0], ["EOG", 0, 0, 1]]
-    channels, conflicts = channels_of(recording("electrodes.tsv", ["name", "x", "y", "z"], *rows))
+    channels, _conflicts = channels_of(recording("electrodes.tsv", ["name", "x", "y", "z"], *rows))
     assert places(channels) == {"Fz": None, "Cz": None, "Pz": None, "EOG": [0.0, 0.0, 1.0]}
 
 

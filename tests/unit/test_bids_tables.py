@@ -48,7 +48,7 @@ def test_one_table_in_many_spellings(tmp_path, content):
 
 def test_latin_1_is_read_and_told(tmp_path):
     content = "name\tunit\nFp1\tµV\n".encode("cp1252")
-    columns, rows, problems = table(tmp_path, content)
+    _columns, rows, problems = table(tmp_path, content)
     assert rows == [["Fp1", "µV"]]
     assert problems == ["x_events.tsv is not UTF-8 (byte 14, 0xb5); read as Windows-1252"]
 
@@ -68,7 +68,7 @@ def test_quotes_are_text(tmp_path):
 
 
 def test_ragged_lines_are_filled_or_cut_and_told(tmp_path):
-    columns, rows, problems = table(tmp_path, b"a\tb\n1\n1\t2\t3\n1\t2\n")
+    _columns, rows, problems = table(tmp_path, b"a\tb\n1\n1\t2\t3\n1\t2\n")
     assert rows == [["1", ""], ["1", "2"], ["1", "2"]]
     assert problems == ["x_events.tsv has 2 line(s) with another number of cells than its header"]
 
@@ -117,10 +117,12 @@ def test_no_bytes_raise(content):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.tsv"
         path.write_bytes(content)
-        frame, problems = read_tabular(path)
+        frame, _problems = read_tabular(path)
     assert frame.columns.is_unique
     assert all(isinstance(cell, str) for row in frame.to_numpy() for cell in row)
-    assert all("\t" not in cell and cell == cell.strip() for row in frame.to_numpy() for cell in row)
+    assert all(
+        "\t" not in cell and cell == cell.strip() for row in frame.to_numpy() for cell in row
+    )
 
 
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), max_size=8)
@@ -233,7 +235,9 @@ def test_participants_by_label(tmp_path):
 
 
 def test_of_two_rows_with_one_id_the_first_counts(tmp_path):
-    found, problems = participants(tmp_path, "participant_id\tage\nsub-1\t20\nsub-1\t21\nsub-01\t9\n")
+    found, problems = participants(
+        tmp_path, "participant_id\tage\nsub-1\t20\nsub-1\t21\nsub-01\t9\n"
+    )
     assert found == {"1": {"age": "20"}, "01": {"age": "9"}}
     assert problems == ["participants.tsv lists sub-1 more than once; the first counts"]
 

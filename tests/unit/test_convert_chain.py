@@ -237,7 +237,7 @@ def test_the_shortest_stretches(segment):
 
 
 def test_a_recording_without_any_stretch():
-    signal, steps = build_chain(ArraySignal(np.zeros((1, 100)), 250.0), [], BAND, 125.0)
+    signal, _steps = build_chain(ArraySignal(np.zeros((1, 100)), 250.0), [], BAND, 125.0)
     assert (signal.n_times, signal.sfreq) == (50, 125.0)
 
 

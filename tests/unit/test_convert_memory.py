@@ -16,7 +16,7 @@ STEM = "sub-01_task-x_eeg"
 CHANNELS, SFREQ = 64, 500
 # Converts a recording in a process of its own and prints what that took.
 CONVERTER = """
-import json, resource, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:4]
 from bids_cases import dataset_settings, members, write_events
@@ -31,8 +31,12 @@ start = time.perf_counter()
 done = convert_recording(member, root, events, root / "out.parquet", settings)
 seconds = time.perf_counter() - start
 rows, channels, times = done["shape"]
+# On Linux ru_maxrss may be that of the parent before exec; VmHWM is that of this program.
+status = Path("/proc/self/status")
+peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text()) if status.exists() else None
+kilobytes = int(peak[1]) if peak else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({
-    "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "megabytes": kilobytes / 1024,
     "mb_per_second": rows * channels * times * 4 / 1e6 / seconds,
     "rows": rows,
 }))

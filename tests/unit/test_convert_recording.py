@@ -237,7 +237,7 @@ def test_facts_of_the_receipt_and_the_metadata(recording, convert):
     assert metadata["line_frequency"] == 50.0 and metadata["layout"] == receipt["layout"]
     assert done.detail["hardware"] == {"Manufacturer": "M", "PowerLineFrequency": 50}
     assert any("SamplingFrequency 500 Hz" in text for text in receipt["conflicts"])
-    (name, stated), = receipt["files"].items()
+    ((name, stated),) = receipt["files"].items()
     assert name == f"{STEM}.parquet" and stated["size"] > 0
 
 
@@ -293,9 +293,7 @@ def test_channels_are_found_by_either_name(tmp_path, convert):
 
 
 def test_without_types_edf_of_emg_is_data(tmp_path, convert):
-    write_edf(
-        tmp_path / "bids" / FOLDER / f"{STEM}.edf", [("EMG1", DATA[0] * 1e6, SFREQ, "uV")]
-    )
+    write_edf(tmp_path / "bids" / FOLDER / f"{STEM}.edf", [("EMG1", DATA[0] * 1e6, SFREQ, "uV")])
     assert convert(windows=FIXED).channels == ["EMG1"]
 
 

@@ -25,7 +25,7 @@ def test_paths_in_the_store():
     assert manifest.manifest_path("ds", "1-a") == "datasets/ds/versions/1-a.json"
 
 
-@given(st.permutations(list(manifest.KINDS) + ["matrix"]))
+@given(st.permutations([*manifest.KINDS, "matrix"]))
 def test_files_stand_in_one_order(kinds):
     entries = [{"kind": kind, "name": f"{index}"} for index, kind in enumerate(kinds)]
     built = manifest.build_manifest("ds", "1", entries, {"rows": 3})

@@ -16,7 +16,22 @@ from bidsmill.errors import BidsmillError
 from bidsmill.formats import tables
 
 CELLS = st.text(max_size=6) | st.sampled_from(
-    ["", "n/a", "nan", "NaN", "<NA>", "None", "a\tb", "\t", "\r\n", " ", '"', '"a', "\x85", "\u2028"]
+    [
+        "",
+        "n/a",
+        "nan",
+        "NaN",
+        "<NA>",
+        "None",
+        "a\tb",
+        "\t",
+        "\r\n",
+        " ",
+        '"',
+        '"a',
+        "\x85",
+        "\u2028",
+    ]
 )
 
 

@@ -162,9 +162,7 @@ def test_field_power_does_not_depend_on_the_reference_of_eeg():
     np.testing.assert_allclose(
         averages.field_power(mean + 7.0, "eeg"), averages.field_power(mean, "eeg")
     )
-    np.testing.assert_allclose(
-        averages.field_power(mean, "mag"), np.sqrt((mean**2).mean(axis=1))
-    )
+    np.testing.assert_allclose(averages.field_power(mean, "mag"), np.sqrt((mean**2).mean(axis=1)))
     mean[0, 2] = np.nan
     np.testing.assert_allclose(
         averages.field_power(mean, "eeg")[0], np.delete(mean[0], 2, axis=0).std(axis=0)

@@ -96,7 +96,7 @@ def test_a_description_that_cannot_be_read_costs_no_dataset(bids, tmp_path, cont
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(BidsmillError, match="folder is missing.*correct `path`"):
+    with pytest.raises(BidsmillError, match=r"folder is missing.*correct `path`"):
         lock(tmp_path / "no", tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_a_folder_without_description(bids, tmp_path):
 def test_a_dataset_without_subjects(bids, tmp_path):
     for subject in bids.glob("sub-*"):
         shutil.rmtree(subject)
-    with pytest.raises(BidsmillError, match="no subject.*sub-"):
+    with pytest.raises(BidsmillError, match=r"no subject.*sub-"):
         lock(bids, tmp_path)
 
 

@@ -75,7 +75,7 @@ def test_the_manifest_lists_every_file_as_it_is(published):
     content = published.manifest()
     verify(published.store, content)
     kinds = Counter(entry["kind"] for entry in content["files"])
-    singles = {kind: 1 for kind in manifest.KINDS}
+    singles = dict.fromkeys(manifest.KINDS, 1)
     assert kinds == {**singles, "matrix": 5, "samples": 2, "split": 2}
     matrices = [entry for entry in content["files"] if entry["kind"] == "matrix"]
     assert [entry["recording"] for entry in matrices] == [r.name for r in published.recordings]
@@ -321,10 +321,19 @@ def test_a_disk_without_hard_links(results, monkeypatch):
     monkeypatch.setattr(os, "link", refused)
     results.publish()
     verify(results.store, results.manifest())
-    assert stored(results, matrix_of(results).name).stat().st_ino != matrix_of(results).stat().st_ino
+    assert (
+        stored(results, matrix_of(results).name).stat().st_ino != matrix_of(results).stat().st_ino
+    )
 
 
 # Damaged results
+
+
+def assert_nothing_is_published(results: Results) -> None:
+    assert not list(results.store.rglob("latest.json"))
+    assert not list(results.store.rglob("versions"))
+    assert not (results.store / "catalog.parquet").exists()
+    assert not (results.results / "published.json").exists()
 
 
 def damage(path: Path, how: str) -> None:
@@ -345,9 +354,7 @@ def test_a_damaged_matrix_is_named_with_its_remedy(results, how):
     name = results.recordings[3].name
     assert caught.value.file == str(matrix_of(results, 3))
     assert f"snakemake --cores 2 -f {results.results}/matrix/{name}.json" in caught.value.todo
-    assert not list(results.store.rglob("*.json"))
-    assert not (results.store / "catalog.parquet").exists()
-    assert not (results.results / "published.json").exists()
+    assert_nothing_is_published(results)
 
 
 @pytest.mark.parametrize("how", ["missing", "cut", "bit"])
@@ -369,7 +376,7 @@ def test_a_lost_document_is_an_error_that_names_it(results, name):
     (results.results / name).unlink()
     with pytest.raises(BidsmillError, match=re.escape(name)):
         results.publish()
-    assert not list(results.store.rglob("*.json"))
+    assert_nothing_is_published(results)
 
 
 # Killed, and at once

@@ -147,7 +147,10 @@ def small(tmp_path) -> Path:
         ("def f():\n    from bidsmill import a", {"a"}),
         ("class A:\n    async def f(self):\n        import bidsmill.a", {"a"}),
         ("if False:\n    import bidsmill.a", {"a"}),
-        ("try:\n    from bidsmill.part import c as x\nexcept Exception:\n    pass", {"part/__init__", "part/c"}),
+        (
+            "try:\n    from bidsmill.part import c as x\nexcept Exception:\n    pass",
+            {"part/__init__", "part/c"},
+        ),
         ("from bidsmill import *", set()),
         ("import bidsmiller.a", set()),
         ("x = 'import bidsmill.a'", set()),

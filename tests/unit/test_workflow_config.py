@@ -57,7 +57,10 @@ TOP = [
         "datasets: the name '../a' is not allowed; expected a text that matches "
         "^[A-Za-z0-9][A-Za-z0-9_-]*$",
     ),
-    ({**config(), "stroe": "x"}, "top level: unknown key 'stroe'; did you mean 'store'? known keys: store, datasets"),
+    (
+        {**config(), "stroe": "x"},
+        "top level: unknown key 'stroe'; did you mean 'store'? known keys: store, datasets",
+    ),
     ({**config(), "store": ""}, "store: found '', expected a text of this length at least: 1"),
     (
         {**config(), "batches": {"recordings": 0}},
@@ -214,14 +217,26 @@ def test_every_mistake_is_listed(schema):
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["datasets", "a", "source", "windows", "kind", "labels", "filter", "hed", "split"]
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "datasets",
+                        "a",
+                        "source",
+                        "windows",
+                        "kind",
+                        "labels",
+                        "filter",
+                        "hed",
+                        "split",
+                    ]
+                )
+                | st.integers(),
+                inner,
+                max_size=4,
             )
-            | st.integers(),
-            inner,
-            max_size=4,
         ),
         max_leaves=15,
     )

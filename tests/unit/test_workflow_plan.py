@@ -91,7 +91,9 @@ def test_every_recording_is_in_one_plan(project):
 
 def test_a_member_names_its_files_with_checksums(project):
     plans = project.lock()
-    member = next(m for m in plans[recordings_of(plans)[stem(3)]]["members"] if m["stem"] == stem(3))
+    member = next(
+        m for m in plans[recordings_of(plans)[stem(3)]]["members"] if m["stem"] == stem(3)
+    )
     path = project.bids / data(3)
     assert member == {
         "stem": stem(3),
@@ -217,5 +219,7 @@ def test_a_broken_link_is_a_recording(project):
     path.unlink()
     os.symlink("../../.git/annex/objects/x", path)
     plans = project.lock()
-    member = next(m for m in plans[recordings_of(plans)[stem(4)]]["members"] if m["stem"] == stem(4))
+    member = next(
+        m for m in plans[recordings_of(plans)[stem(4)]]["members"] if m["stem"] == stem(4)
+    )
     assert (member["size"], member["files"]) == (0, {data(4): None})

@@ -11,6 +11,7 @@ rule report_dataset:
         events="results/{dataset}/events.tsv",
         samples="results/{dataset}/samples.parquet",
         channels="results/{dataset}/channels.tsv",
+        vocabulary="results/{dataset}/labels.json",
         split="results/{dataset}/split.tsv",
         certificate="results/{dataset}/split.json",
         validation="results/{dataset}/validation.json",

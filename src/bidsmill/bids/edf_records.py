@@ -51,7 +51,7 @@ def check_records(path: Path, data: str) -> None:
     Raises
     ------
     RecordingProblem
-        ``unreadable``, ``truncated_file`` or ``discontinuous``.
+        ``unreadable``, ``truncated_file`` or ``unsupported_format``.
     """
     with open(path, "rb") as file:
         header = _header(file, 3 if path.suffix.lower() == ".bdf" else 2, data)
@@ -112,8 +112,8 @@ def _check_onsets(file: BinaryIO, header: _Header, records: int, data: str) -> N
         first = onset if first is None else first
         if abs(onset - first) > tolerance:
             raise RecordingProblem(
-                "discontinuous",
-                "there is time between the records of this file",
+                "unsupported_format",
+                "there is time between the records of this file, which no reader here keeps",
                 file=data,
                 found=f"record {record} begins at {float(stated[1]):g} s",
                 expected=f"{first + record * header.duration:g} s, right after the one before",

@@ -93,7 +93,7 @@ def open_recording(root: Path, data: str) -> OpenRecording:
     ------
     RecordingProblem
         If it cannot be opened: ``unsupported_format``, ``header_missing``, ``truncated_file``,
-        ``discontinuous``, ``companion_missing``, ``unreadable``, ``no_samples``.
+        ``companion_missing``, ``unreadable``, ``no_samples``.
     """
     path = root / data
     extension = path.suffix.lower()

@@ -19,7 +19,6 @@ SEVERITIES = ("error", "warning")
 # As the split does it: a column of numbers with more distinct values is balanced in 5 bins.
 NUMERIC_ABOVE = 10
 QUANTILES = (0.2, 0.4, 0.6, 0.8)
-MOST_CODES = 20
 
 
 def fates(recordings: pd.DataFrame) -> list[dict[str, Any]]:

@@ -236,13 +236,16 @@ def _plain_numbers(axis, low: float, high: float) -> None:
     """Label a log axis with round plain numbers, as many as fit."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    decades = np.log10(high / low)
-    marks = (1, 2, 5) if decades < 2.5 else (1,)
-    every = max(1, round(decades / 8))
-    first, last = int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1
-    ticks = [m * 10.0**e for e in range(first, last + 1, every) for m in marks]
     room = max(1.25, (high / low) ** 0.05)
-    axis.axes.set(**{f"{axis.axis_name}lim": (low / room, high * room)})
-    axis.set_major_locator(FixedLocator([t for t in ticks if low / room <= t <= high * room]))
+    low, high = low / room, high * room
+    every = max(1, round(np.log10(high / low) / 8))
+    first, last = int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1
+    for marks in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = [m * 10.0**e for e in range(first, last + 1, every) for m in marks]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            break
+    axis.axes.set(**{f"{axis.axis_name}lim": (low, high)})
+    axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda v, _: f"{v:,.10g}" if 1e-3 <= v < 1e6 else f"{v:.0e}")
+    axis.set_major_formatter(lambda v, _: f"{v:,.10g}" if 1e-3 <= v < 1e9 else f"{v:.0e}")
