@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsmill.split.dataset import split_dataset
-
 from bidsmill.workflow.job_log import job_log
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bidsmill.version import __version__
 from bidsmill.formats import files, tables
 from bidsmill.report.prose import dataset_readme, processing_prose
+from bidsmill.version import __version__
 
 CONTRACT = "1"
 
