@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 
 Member = dict[str, Any]
 
+# Reasons that may be gone by the next run, though nothing that a fingerprint knows has moved.
+SOURCE_MOVED = {"file_missing", "source_changed"}
+PASSING = SOURCE_MOVED | {"internal_error"}
+
 
 def number_of_batches(sizes: Sequence[int], recordings: int, gigabytes: float) -> int:
     """Return the smallest power of two that keeps a mean batch within the limits.
@@ -102,7 +106,7 @@ def update(
     for member in members:
         wanted = fingerprint(member)
         receipt = receipts.current_receipt(folder / f"{member['stem']}.json", wanted)
-        if receipt and receipt.get("reason") == "internal_error" and only is None:
+        if receipt and receipt.get("reason") in PASSING and only is None:
             receipt = None
         if member["stem"] == only or (receipt is None and only is None):
             stale.append((member, wanted))

@@ -193,6 +193,35 @@ def test_news_of_a_source_add_and_remove_recordings(local_run):
     assert set(samples["subject"]) == {"01", "03", "11", "90"}
 
 
+def test_what_changed_after_the_lock_is_never_mixed_in(local_run):
+    """Change files behind the lock's back, then put them back: a lock ends the quarantine."""
+    data = local_run.folder / "data"
+    stem = "sub-01_ses-1_task-faces_run-1"
+    events = data / "sub-01" / "ses-1" / "eeg" / f"{stem}_events.tsv"
+    clean, text = local_run.bytes_of_results(), events.read_text()
+    events.write_text(text.replace("\tface\t", "\tfish\t"))
+    config = local_run.folder / "faces.yaml"
+    wanted = config.read_text()
+    config.write_text(
+        wanted.replace("[face, scrambled]", "[face]").replace("- scrambled", "- fish")
+    )
+    again(local_run)
+    recordings = tables.read_tsv(local_run.results / "faces" / "recordings.tsv")
+    fates = dict(zip(recordings["recording"], recordings["reason"], strict=True))
+    assert fates.pop(f"{stem}_eeg") == "source_changed"
+    assert set(fates.values()) == {"", "content_not_fetched"}
+    assert "fish" not in (local_run.results / "faces" / "events.tsv").read_text()
+    events.write_text(text)
+    config.write_text(wanted)
+    again(local_run, "--forcerun", "lock")
+    # The store keeps the version between as well.
+    assert clean.items() <= local_run.bytes_of_results().items()
+    participants = data / "participants.tsv"
+    participants.write_text(participants.read_text() + "sub-77\t30\n")
+    printed = again(local_run, "--forcerun", "collate", fails=True)
+    assert "participants.tsv is not the file that was locked" in printed
+
+
 def test_one_recording_is_a_target(local_run):
     stem = "sub-01_ses-1_task-faces_run-1_eeg"
     matrix = local_run.results / "faces" / "matrix" / f"{stem}.parquet"

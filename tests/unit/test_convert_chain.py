@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidsmill.bids.reading import open_recording
+from bidsmill.convert import chain
 from bidsmill.convert.chain import Joined, Part, RecordingSignal, Segment, build_chain
+from bidsmill.convert.writing import read_windows
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.signal.source import ArraySignal
 
@@ -46,6 +48,50 @@ def test_a_file_that_goes_while_it_is_read_is_a_problem_of_the_recording(tmp_pat
     with pytest.raises(RecordingProblem) as raised:
         RecordingSignal(recording, [0], tmp_path, "a_eeg.vhdr").read(0, 500)
     assert str(tmp_path) not in raised.value.message()
+
+
+class Watched(ArraySignal):
+    """A signal in memory that remembers what was read."""
+
+    def __init__(self, data, sfreq):
+        super().__init__(data, sfreq)
+        self.spans = []
+
+    def read(self, start, stop):
+        self.spans.append((int(start), int(stop)))
+        return super().read(start, stop)
+
+
+@pytest.mark.parametrize(
+    ("starts", "spans"),
+    [
+        ([0, 10, 20, 30], [(0, 40)]),
+        ([0, 5, 10], [(0, 20)]),
+        ([0, 20, 41], [(0, 30), (41, 51)]),
+        ([7, 7, 80], [(7, 17), (80, 90)]),
+        ([90], [(90, 100)]),
+    ],
+)
+def test_windows_are_read_together_if_they_are_near(starts, spans):
+    data = np.random.default_rng(0).standard_normal((3, 100))
+    signal = Watched(data, 10.0)
+    block = read_windows(signal, np.array(starts), 10)
+    assert signal.spans == spans and block.dtype == np.float32
+    for index, start in enumerate(starts):
+        np.testing.assert_allclose(block[:, index], data[:, start : start + 10], rtol=1e-6)
+
+
+def test_no_read_is_larger_than_the_bound_of_memory(monkeypatch):
+    monkeypatch.setattr(chain, "READ_BYTES", 3 * 8 * 45)
+    data = np.random.default_rng(0).standard_normal((3, 1000))
+    signal = Watched(data, 10.0)
+    block = read_windows(signal, np.arange(0, 1000, 10), 10)
+    assert max(stop - start for start, stop in signal.spans) <= 45
+    np.testing.assert_allclose(block.reshape(3, 1000), data, rtol=1e-6)
+    # A window that is larger is read in one piece.
+    signal.spans.clear()
+    read_windows(signal, np.array([0, 100]), 100)
+    assert signal.spans == [(0, 100), (100, 200)]
 
 
 # --------------------------------------------------------------------------------- stretches

@@ -12,7 +12,8 @@ import pytest
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources.fetch import fetch_batch
-from bidsmill.sources.lock import make_lock, read_state
+from bidsmill.sources.local import read_state
+from bidsmill.sources.lock import make_lock
 from bidsmill.sources.place import dataset_root
 from bidsmill.sources.sample import SAMPLE_VERSION, write_sample
 
@@ -151,7 +152,9 @@ def fetch(results, members, **settings) -> dict:
 
 def members_of(locked: dict, *needles: str) -> list[dict]:
     found = [{e["path"]: e["sha256"] for e in locked["files"] if n in e["path"]} for n in needles]
-    return [{"stem": n, "files": f} for n, f in zip(needles, found, strict=True)]
+    return [
+        {"stem": n, "files": f, "sidecar_files": {}} for n, f in zip(needles, found, strict=True)
+    ]
 
 
 def test_a_fetch_of_the_sample_brings_back_what_is_lost(sample):

@@ -122,6 +122,7 @@ def test_the_overview_of_the_dataset(project):
         "snapshot": "1.2",
         "root": project.bids.as_posix(),
         "lock_sha256": files.canonical_sha256(lock),
+        "participants_sha256": None,
         "hed_version": "8.3.0",
         "description": json.loads((project.bids / "dataset_description.json").read_text()),
         "source": "local",

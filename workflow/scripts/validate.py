@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bidsmill.bids.locked_validation import validate_locked
 from bidsmill.workflow.job_log import job_log
+from bidsmill.workflow.validation import validate_locked
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

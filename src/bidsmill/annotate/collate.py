@@ -109,7 +109,7 @@ def collate_dataset(
         _part(dataset, results, stem, converted[stem], annotated[stem])
         for stem in sorted(converted)
     ]
-    participants, notes = read_participants(Path(overview["root"]))
+    participants, notes = _locked_participants(overview)
     events, first_rows = _events_table(parts)
     samples, of_event = _samples_table(parts, participants, events, first_rows)
     columns, vocabulary = apply_labels(samples, labels, of_event, overview["hed_version"])
@@ -122,6 +122,19 @@ def collate_dataset(
     tables.write_tsv(outputs["channels"], _channels_table(parts))
     files.write_json(outputs["vocabulary"], {"labels": vocabulary, "notes": notes})
     log.info("%d recordings, %d events, %d rows", len(recordings), len(events), len(samples))
+
+
+def _locked_participants(overview: dict[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Read participants.tsv, if it is the one of the lock."""
+    path = Path(overview["root"]) / "participants.tsv"
+    found = files.sha256_file(path) if path.is_file() else None
+    if found != overview["participants_sha256"]:
+        raise BidsmillError(
+            "participants.tsv is not the file that was locked",
+            file=path,
+            todo="take the news in: snakemake --cores 2 --forcerun lock",
+        )
+    return read_participants(path.parent)
 
 
 def _entries(paths: list[Path]) -> dict[str, dict[str, Any]]:

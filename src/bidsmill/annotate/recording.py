@@ -13,6 +13,7 @@ from bidsmill.bids.reading import open_recording
 from bidsmill.bids.sidecars import merged_json
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
+from bidsmill.sources.local import State, require_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ class AnnotateWork:
     choice: Any
     use_annotations: bool
     present: set[str]
+    state: State
 
     def inputs(self, member: dict[str, Any]) -> dict[str, Any]:
         """Return all that the events of a recording depend on."""
@@ -53,6 +55,8 @@ class AnnotateWork:
 
     def __call__(self, member: dict[str, Any]) -> dict[str, Any]:
         """Write the events of one recording and return the content of its receipt."""
+        inputs = self.inputs(member)
+        require_files(self.root, {**inputs["sidecars"], **inputs.get("files", {})}, self.state)
         events, source, notes = self._events(member)
         sidecar, problems = merged_json(self.root, member["sidecars"].get("events.json", []))
         notes.extend(problems)

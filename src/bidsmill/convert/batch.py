@@ -13,6 +13,7 @@ from bidsmill.bids.reading import is_boundary
 from bidsmill.convert.recording import convert_recording
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
+from bidsmill.sources.local import State, read_state, require_files
 from bidsmill.sources.place import dataset_root
 
 # Libraries that shape the bytes of a matrix.
@@ -57,6 +58,7 @@ def convert_batch(
         settings={key: settings[key] for key in ("windows", "channels", "resample", "filter")},
         fetched=files.read_json(fetch_path)["members"],
         annotated=files.read_json(annotate_path)["members"],
+        state=read_state(results),
     )
     software = {name: version(name) for name in LIBRARIES}
 
@@ -89,6 +91,7 @@ class ConvertWork:
     settings: dict[str, Any]
     fetched: dict[str, dict[str, Any]]
     annotated: dict[str, dict[str, Any]]
+    state: State
 
     def inputs(self, member: batches.Member) -> dict[str, Any]:
         """Return all that the matrix of a recording depends on.
@@ -96,13 +99,11 @@ class ConvertWork:
         Of the events only those that shape it: place and onset of the chosen ones, and the
         boundaries. So other labels or tags convert nothing again.
         """
-        names = {path for key in member["sidecars"] for path in member["sidecars"][key]}
-        used = {n: member["sidecar_files"][n] for n in sorted(names) if not _is_events(n)}
         windows = dict(self.settings["windows"])
         windows.pop("events", None)
         return {
             "files": member["files"],
-            "sidecars": used,
+            "sidecars": _signal_sidecars(member),
             "settings": {**self.settings, "windows": windows},
             "fetched": self.fetched[member["stem"]],
             "events": self._event_inputs(member["stem"]),
@@ -127,7 +128,10 @@ class ConvertWork:
         if fetched["status"] != "present":
             raise RecordingProblem(fetched["reason"], fetched["message"])
         if annotated["status"] != "annotated":
-            raise RecordingProblem("not_annotated", annotated["message"])
+            moved = annotated["reason"] in batches.SOURCE_MOVED
+            reason = annotated["reason"] if moved else "not_annotated"
+            raise RecordingProblem(reason, annotated["message"])
+        require_files(self.root, {**member["files"], **_signal_sidecars(member)}, self.state)
         return convert_recording(
             member,
             self.root,
@@ -135,6 +139,12 @@ class ConvertWork:
             self.results / "matrix" / f"{stem}.parquet",
             self.settings,
         )
+
+
+def _signal_sidecars(member: batches.Member) -> dict[str, str | None]:
+    """Return the sidecars that shape a matrix: all but those of the events."""
+    checksums = member["sidecar_files"]
+    return {name: checksums[name] for name in sorted(checksums) if not _is_events(name)}
 
 
 def _is_events(path: str) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 
 from bidsmill.formats import files
 from bidsmill.sources import local
-from bidsmill.sources.lock import read_state
 from bidsmill.sources.place import dataset_root
 
 log = logging.getLogger(__name__)
@@ -38,10 +37,11 @@ def fetch_batch(
         from bidsmill.sources.sample import write_sample
 
         write_sample(root)
-    state = read_state(results)
+    state = local.read_state(results)
     members = {}
     for member in plan["members"]:
-        problem = local.check_files(root, member["files"], state)
+        wanted_files = {**member["files"], **member["sidecar_files"]}
+        problem = local.check_files(root, wanted_files, state)
         if problem:
             log.info("%s: %s", member["stem"], problem[1])
         members[member["stem"]] = (

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.bids.pointers import pointer_kind
-from bidsmill.errors import BidsmillError
+from bidsmill.errors import BidsmillError, RecordingProblem
+from bidsmill.formats import files
 from bidsmill.formats.files import sha256_file
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,30 @@ def check_files(root: Path, wanted: dict[str, str | None], state: State) -> tupl
                 f"{name} is not the file that was locked; found sha256 {look[3][:12]}…,"
                 f" expected {(sha256 or 'none')[:12]}… (take the news in: --forcerun lock)"
             )
-        # Inside a recording that is a folder (CTF) an empty file may be as it should be.
-        if look[0] == 0 and "." not in Path(name).parent.name:
+        # A sidecar may be empty, and so may a file inside a recording that is a folder (CTF).
+        inside = "." in Path(name).parent.name
+        if look[0] == 0 and not inside and not name.endswith((".tsv", ".json")):
             return "empty_file", f"{name} has 0 bytes"
     return None
+
+
+def require_files(root: Path, wanted: dict[str, str | None], state: State) -> None:
+    """Raise what `check_files` finds: a stage calls this just before it reads the files.
+
+    Raises
+    ------
+    RecordingProblem
+        With the reason code and message of the first problem.
+    """
+    problem = check_files(root, wanted, state)
+    if problem:
+        raise RecordingProblem(*problem)
+
+
+def read_state(results: Path) -> State:
+    """Return what the last look at a local dataset saw (empty if there was none)."""
+    path = results / "lock-state.json"
+    try:
+        return files.read_json(path) if path.is_file() else {}
+    except BidsmillError:
+        return {}

@@ -49,7 +49,7 @@ def make_lock(dataset: str, settings: dict[str, Any], results: Path) -> dict[str
         write_sample(root)
         snapshot = snapshot or SAMPLE_VERSION
     state_path = results / "lock-state.json"
-    listed, state = local.checksums(root, local.list_files(root), read_state(results))
+    listed, state = local.checksums(root, local.list_files(root), local.read_state(results))
     files.replace_if_different(state_path, files.json_bytes(state))
     description, problem = read_json_sidecar(root / "dataset_description.json")
     if problem:
@@ -67,12 +67,3 @@ def make_lock(dataset: str, settings: dict[str, Any], results: Path) -> dict[str
         "description": description,
         "files": listed,
     }
-
-
-def read_state(results: Path) -> local.State:
-    """Return what the last look at a local dataset saw (empty if there was none)."""
-    path = results / "lock-state.json"
-    try:
-        return files.read_json(path) if path.is_file() else {}
-    except BidsmillError:
-        return {}

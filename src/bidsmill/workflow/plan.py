@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bidsmill.batches import batch_name, bucket, number_of_batches
+from bidsmill.batches import PASSING, batch_name, bucket, number_of_batches
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
@@ -51,7 +51,21 @@ def lock_dataset(
             expected=f"recordings with {settings['include'] or 'a known format'}",
         )
     write_plans(results / "plan", lock, recordings, batches)
+    _forget_passing_problems(results)
     files.write_json(lock_path, lock)
+
+
+def _forget_passing_problems(results: Path) -> None:
+    """Remove the manifests that hold problems which this look at the source may have ended.
+
+    A file that was missing or changed and is now again as it was leaves the plan as it is: without
+    its manifest the batch runs again, and treats just those recordings.
+    """
+    for stage in ("fetch", "annotate", "convert"):
+        for path in (results / stage).glob("b*.json"):
+            members = files.read_json(path)["members"].values()
+            if any(member.get("reason") in PASSING for member in members):
+                path.unlink()
 
 
 def write_plans(
@@ -76,6 +90,7 @@ def write_plans(
         "snapshot": lock["snapshot"],
         "root": lock["source"]["path"],
         "lock_sha256": files.canonical_sha256(lock),
+        "participants_sha256": known.get("participants.tsv", {}).get("sha256"),
         "hed_version": lock["description"].get("HEDVersion"),
         "description": lock["description"],
         "source": lock["source"]["kind"],

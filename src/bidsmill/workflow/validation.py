@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from bidsmill.bids.crosschecks import cross_check
 from bidsmill.bids.participants import read_participants
 from bidsmill.bids.validation import fatal_issues, validate_dataset
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
+from bidsmill.sources.local import checksums, read_state
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
     names = [f"sub-{subject}" for subject in participants]
     has_table = (root / "participants.tsv").is_file()
     checks = cross_check(lock["files"], names if has_table else None, root=root)
+    checks += _changed_files(dataset_path.parents[1], root, lock["files"])
     result = validate_dataset(
         root, output=output, hed_version=overview["hed_version"], cross_checks=checks
     )
@@ -51,3 +54,19 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
             todo="correct the dataset, or take the code out of `validate.fatal`",
         )
     log.info("issues by severity and code: %s", result["counts"])
+
+
+def _changed_files(results: Path, root: Path, locked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return an issue for each file that is not the one of the lock; only moved files are read."""
+    paths = [entry["path"] for entry in locked]
+    found, _ = checksums(root, paths, read_state(results))
+    return [
+        {
+            "severity": "error",
+            "code": "source_changed",
+            "file": now["path"],
+            "message": "this is not the file that was locked",
+        }
+        for now, then in zip(found, locked, strict=True)
+        if now["sha256"] != then["sha256"]
+    ]
