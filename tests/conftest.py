@@ -7,16 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from absence import absent
 
 ROOT = Path(__file__).resolve().parents[1]
-CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
-
-
-def absent(reason: str):
-    """Skip with a reason on a user's machine; fail in CI, where nothing may be missing."""
-    if CI:
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import stand_in_conda
-from conftest import Run
+from runs import Run
 
 # What parsing the workflow needs beside Snakemake; pinned by the lock.
 DRIVER = ("snakemake", "jsonschema", "pyyaml")

@@ -9,7 +9,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
-from conftest import DATASETS, EVENT_DATASETS
+from runs import DATASETS, EVENT_DATASETS
 
 from bidsmill.formats import tables
 from bidsmill.formats.matrix import MatrixFile

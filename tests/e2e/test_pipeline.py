@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Run
+from runs import Run
 
 import bidsmill
 from bidsmill.formats import tables

@@ -6,8 +6,8 @@ import importlib.util
 
 import numpy as np
 import pytest
+from absence import absent
 from access_store import FACES, Recording, StoreBuilder, expected_rows, mixed_recordings, samples_of
-from conftest import absent
 
 import bidsmill
 

@@ -7,8 +7,8 @@ import pickle
 
 import numpy as np
 import pytest
+from absence import absent
 from access_store import FACES, StoreBuilder, mixed_recordings, samples_of
-from conftest import absent
 
 import bidsmill
 from bidsmill.errors import BidsmillError

@@ -220,7 +220,7 @@ def test_what_cannot_be_read_costs_itself_alone(bids, monkeypatch):
     assert listed[THREE[2]]["sha256"] == sha256(b"signal two")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(20, method="thread")
 def test_a_pipe_is_not_waited_for(bids):
     os.mkfifo(bids / "sub-01" / "pipe")
     listed, _ = look(bids, {})

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import absent
+from absence import absent
 
 ROOT = Path(__file__).resolve().parents[2]
 
