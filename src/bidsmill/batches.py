@@ -100,7 +100,7 @@ def update(
     """
     members = plan["members"]
     if only is None:
-        _remove_leavers(plan, folder)
+        remove_leavers(folder, plan["batches"], {plan["batch"]}, {m["stem"] for m in members})
     done: dict[str, dict[str, Any]] = {}
     stale: list[tuple[Member, str]] = []
     for member in members:
@@ -131,13 +131,23 @@ def update(
     return {"batch": plan["batch"], "members": {stem: done[stem] for stem in sorted(done)}}
 
 
-def _remove_leavers(plan: dict[str, Any], folder: Path) -> None:
-    """Remove what is left of recordings of this bucket that are no longer members."""
-    stems = {member["stem"] for member in plan["members"]}
-    index = int(plan["batch"].removeprefix("b"))
+def remove_leavers(folder: Path, count: int, names: set[str], stems: set[str]) -> None:
+    """Remove the results of recordings that are no longer in the lock.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where results and receipts lie.
+    count : int
+        Number of batches that recordings are spread over.
+    names : set of str
+        Batches whose results may be removed: those that no other job treats now.
+    stems : set of str
+        Recordings to keep.
+    """
     for receipt in folder.glob("*.json"):
         stem = receipt.stem
-        if stem in stems or bucket(stem, plan["batches"]) != index:
+        if stem in stems or batch_name(bucket(stem, count)) not in names:
             continue
         if receipts.read_receipt(receipt) is None:
             continue

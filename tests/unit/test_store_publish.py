@@ -465,6 +465,58 @@ def check_whatever_is_there(results: Results, version: str) -> None:
         assert (results.store / "catalog.parquet").exists()
 
 
+def test_a_publish_that_ends_at_any_step_goes_on(tmp_path, monkeypatch):
+    """Every file appears by a rename: end before each of them, and once before none."""
+    version = Results(tmp_path / "whole", mixed_recordings()).publish()["version"]
+    results = Results(tmp_path / "cut", mixed_recordings())
+    rename, steps = os.replace, []
+
+    def rename_or_end(source, target):
+        steps.append(target)
+        if len(steps) == last:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    for last in range(1, 40):  # noqa: B007 (read by `rename_or_end`)
+        shutil.rmtree(results.store, ignore_errors=True)
+        shutil.rmtree(results.results / "publish", ignore_errors=True)
+        (results.results / "published.json").unlink(missing_ok=True)
+        steps.clear()
+        monkeypatch.setattr(os, "replace", rename_or_end)
+        try:
+            results.publish()
+        except KeyboardInterrupt:
+            monkeypatch.setattr(os, "replace", rename)
+            check_whatever_is_there(results, version)
+            assert results.publish()["version"] == version
+            verify(results.store, results.manifest())
+            assert (results.store / "catalog.parquet").exists()
+        else:
+            break
+    names = [Path(target).name for target in steps]
+    assert names[-4:] == [f"{version}.json", "latest.json", "catalog.parquet", "published.json"]
+    assert len(steps) == last - 1 >= 20
+
+
+def test_one_publisher_at_a_time_moves_pointers(tmp_path):
+    import fcntl
+
+    results = Results(tmp_path, mixed_recordings())
+    results.store.mkdir()
+    with open(results.store / ".publishing.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = start(tmp_path)
+        go(run)
+        deadline = time.monotonic() + 30
+        while not results.manifests and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        assert results.manifests, "files and manifest need no lock"
+        assert not (results.store / manifest.pointer_path("ds")).exists()
+    assert run.communicate()[0] == "done\n"
+    verify(results.store, results.manifest())
+
+
 def test_a_killed_publish_goes_on(tmp_path):
     check_kills(tmp_path, 5)
 

@@ -169,6 +169,20 @@ def test_which_imports_count(small, text, reached):
     assert hash_of(small, "script.py") == before
 
 
+def test_a_template_beside_a_module_counts(small):
+    (small / "bidsmill" / "a.py").write_text('PAGE = "page.html"\nOTHER = "absent.html"\n')
+    (small / "bidsmill" / "other.html").write_text("not named")
+    (small / "script.py").write_text("import bidsmill.a")
+    before = hash_of(small, "script.py")
+    (small / "bidsmill" / "page.html").write_text("one")
+    one = hash_of(small, "script.py")
+    (small / "bidsmill" / "page.html").write_text("two")
+    assert len({before, one, hash_of(small, "script.py")}) == 3
+    (small / "bidsmill" / "page.html").write_text("one")
+    (small / "bidsmill" / "other.html").write_text("still not named")
+    assert hash_of(small, "script.py") == one
+
+
 def test_order_and_duplicates_of_imports_end(small):
     (small / "script.py").write_text("import bidsmill.loop\nimport bidsmill.part.c\n")
     assert re.fullmatch("[0-9a-f]{16}", hash_of(small, "script.py"))

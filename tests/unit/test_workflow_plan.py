@@ -224,3 +224,23 @@ def test_a_broken_link_is_a_recording(project):
         m for m in plans[recordings_of(plans)[stem(4)]]["members"] if m["stem"] == stem(4)
     )
     assert (member["size"], member["files"]) == (0, {data(4): None})
+
+
+def test_the_results_of_a_batch_without_members_are_removed(project):
+    plans = project.lock(limits={"recordings": 1, "gigabytes": 20})
+    placed = recordings_of(plans)
+    alone = next(s for s, name in placed.items() if list(placed.values()).count(name) == 1)
+    for folder in ("matrix", "events"):
+        (project.results / folder).mkdir(exist_ok=True)
+        for kept in placed:
+            receipt = {"fingerprint": "x", "files": {f"{kept}.bin": {"size": 1}}}
+            files.write_json(project.results / folder / f"{kept}.json", receipt)
+            (project.results / folder / f"{kept}.bin").write_bytes(b"1")
+    (project.results / "convert").mkdir(exist_ok=True)
+    files.write_json(project.results / "convert" / f"{placed[alone]}.json", {"members": {}})
+    (project.bids / data(int(alone[4:6]))).unlink()
+    project.lock(limits={"recordings": 1, "gigabytes": 20})
+    assert not (project.results / "convert" / f"{placed[alone]}.json").exists()
+    for folder in ("matrix", "events"):
+        left = {path.stem for path in (project.results / folder).iterdir()}
+        assert left == set(placed) - {alone}

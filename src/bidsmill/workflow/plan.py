@@ -6,13 +6,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bidsmill.batches import PASSING, batch_name, bucket, number_of_batches
+from bidsmill.batches import PASSING, batch_name, bucket, number_of_batches, remove_leavers
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources.lock import make_lock
 
 log = logging.getLogger(__name__)
+
+# Stages that work batch by batch, and leave a manifest for each.
+STAGES = ("fetch", "annotate", "convert")
 
 
 def lock_dataset(
@@ -61,7 +64,7 @@ def _forget_passing_problems(results: Path) -> None:
     A file that was missing or changed and is now again as it was leaves the plan as it is: without
     its manifest the batch runs again, and treats just those recordings.
     """
-    for stage in ("fetch", "annotate", "convert"):
+    for stage in STAGES:
         for path in (results / stage).glob("b*.json"):
             members = files.read_json(path)["members"].values()
             if any(member.get("reason") in PASSING for member in members):
@@ -98,10 +101,19 @@ def write_plans(
         "recordings": {member["stem"]: bucket(member["stem"], count) for member in members},
     }
     files.replace_if_different(folder / "dataset.json", files.json_bytes(overview))
-    for stale in folder.glob("b*.json"):
-        if stale.stem not in names:
-            stale.unlink()
+    _remove_other_batches(folder.parent, count, set(names), {m["stem"] for m in members})
     log.info("%d recordings in %d batches, %d changed", len(members), len(names), changed)
+
+
+def _remove_other_batches(results: Path, count: int, names: set[str], stems: set[str]) -> None:
+    """Remove plans, manifests and results of batches that have no members, and so no job."""
+    for stage in ("plan", *STAGES):
+        for path in (results / stage).glob("b*.json"):
+            if path.stem not in names:
+                path.unlink()
+    empty = {batch_name(index) for index in range(count)} - names
+    for folder in ("events", "matrix"):
+        remove_leavers(results / folder, count, empty, stems)
 
 
 def _member(recording: Recording, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
