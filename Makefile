@@ -36,7 +36,8 @@ $(VENV)/.torch: $(VENV)/.ready
 	@if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" && touch $@; fi
 
 demo: $(VENV)/.ready
-	@$(BIN)/snakemake --cores $(CORES) --quiet all
+	@BIDSMILL_SUMMARY=later $(BIN)/snakemake --cores $(CORES) --quiet all
+	@$(BIN)/python -c 'from bidsmill.workflow.summary import print_summary as p; p(["sample"], "results/store")'
 
 test: $(VENV)/.ready $(VENV)/.torch
 	@$(RUN_TESTS)

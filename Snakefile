@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 
 # A config on the command line replaces the default one, it does not add to it.
-if "datasets" not in config:
+if not workflow.config_settings.configfiles:
 
     configfile: workflow.source_path("config/config.yaml")
 
@@ -21,7 +21,7 @@ include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    dataset=r"[A-Za-z0-9][A-Za-z0-9_-]*",
+    dataset="|".join(DATASETS),
     batch=r"b\d{4}",
     recording=r"sub-[^/]+",
 

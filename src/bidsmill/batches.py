@@ -21,7 +21,7 @@ Member = dict[str, Any]
 
 # Reasons that may be gone by the next run, though nothing that a fingerprint knows has moved.
 SOURCE_MOVED = {"file_missing", "source_changed"}
-PASSING = SOURCE_MOVED | {"internal_error"}
+PASSING = SOURCE_MOVED | {"internal_error", "read_error"}
 
 
 def number_of_batches(sizes: Sequence[int], recordings: int, gigabytes: float) -> int:

@@ -93,7 +93,10 @@ def test_describe_teaches(store):
         assert f"{face} {(samples['face'] == face).sum()}" in text
     assert "train 24, test 14 (level: subject)" in text
     assert "4 eeg, 1 eog; 128 Hz, 16 samples from -0.0625 s; 21 rows" in text
-    assert 'channels="common").arrays(target="face")' in text
+    example = text.rpartition("read it")[2].strip()
+    assert 'target="face"' in example and "layout ==" in example
+    X, y = eval(example, {"ds": dataset})
+    assert len(X) == len(y) > 0
     assert "37 rows of ds000117@" in repr(dataset.select())
 
 

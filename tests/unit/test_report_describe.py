@@ -311,7 +311,8 @@ def test_what_was_done_is_said(settings, sentence):
     assert told[-1].startswith("Values are float32")
 
 
-def test_the_readme_of_a_refused_split_selects_all():
+def readme(recordings: list[dict], **own) -> str:
+    """Return the README of a dataset of those recordings."""
     content = {
         "name": "N",
         "dataset": "ds",
@@ -326,13 +327,29 @@ def test_the_readme_of_a_refused_split_selects_all():
         "labels": {"rt": {"kind": "number"}, "c": {"kind": "class", "classes": []}},
         "split": "refused",
         "split_reason": "two groups are too few",
+        **own,
     }
-    recordings = pd.DataFrame(
-        [{"recording": "r", "status": "quarantined", "reason": "x", "message": "a | b"}]
-    )
-    text = dataset_readme(content, recordings)
+    columns = ["recording", "status", "reason", "message", "layout", "rows"]
+    return dataset_readme(content, pd.DataFrame(recordings, columns=columns).fillna(""))
+
+
+def test_the_readme_of_a_refused_split_selects_all():
+    bad = {"recording": "r", "status": "quarantined", "reason": "x", "message": "a | b"}
+    text = readme([bad])
     assert "- Split: refused (two groups are too few)" in text
     assert 'train = bidsmill.open("STORE")["ds"].select()\n' in text
     assert "- Licence: not stated\n- Authors: not stated\n" in text
     assert "- `rt`: a number\n- `c`: none\n" in text
     assert "| r | x | a \\| b |" in text
+
+
+def test_of_several_layouts_the_readme_selects_the_largest():
+    """Rows of different layouts cannot be stacked: the lines would fail as they stand."""
+    made = [{"recording": f"r{n}", "status": "converted", "layout": "ab"[n % 2]} for n in range(3)]
+    rows = ["9", "20", "10"]  # a: 19, b: 20
+    for entry, count in zip(made, rows, strict=True):
+        entry["rows"] = count
+    text = readme(made, split="subject")
+    assert """["ds"].select(split="train", where="layout == 'b'")\n""" in text
+    assert """["ds"].select(split="train")\n""" in readme(made[:1], split="subject")
+    assert """["ds"].select(where="layout == 'b'")\n""" in readme(made)

@@ -68,6 +68,7 @@ def test_the_store_has_the_layout_of_the_contract(results):
         "store": results.store.as_posix(),
         "manifest": f"datasets/ds/versions/{stated['version']}.json",
         "rows": 38,
+        "layout": results.recordings[0].layout,  # 21 rows; the other layout has 17
     }
 
 
@@ -312,6 +313,17 @@ def test_a_file_that_only_looks_like_the_wanted_one_is_replaced(published):
     path.write_bytes(b"#" * len("# ds\n"))
     published.publish()
     verify(published.store, published.manifest())
+
+
+def test_one_layout_is_no_choice(tmp_path):
+    assert Results(tmp_path, mixed_recordings()[:3]).publish()["layout"] == ""
+
+
+def test_a_store_that_cannot_be_written_is_told(results):
+    results.store.write_text("a file stands where the store should be")
+    with pytest.raises(BidsmillError, match=re.escape(str(results.store))) as caught:
+        results.publish()
+    assert "permission" in caught.value.todo
 
 
 def test_a_disk_without_hard_links(results, monkeypatch):

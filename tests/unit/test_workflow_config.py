@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidsmill.errors import BidsmillError
-from bidsmill.workflow.config import load_schema, resolve
+from bidsmill.workflow.config import check_duplicates, load_schema, resolve
 
 FIXED = {"kind": "fixed", "length": 2.0}
 EVENTS = {"kind": "events", "tmin": -0.2, "tmax": 0.8}
@@ -61,6 +61,8 @@ TOP = [
         {**config(), "stroe": "x"},
         "top level: unknown key 'stroe'; did you mean 'store'? known keys: store, datasets",
     ),
+    ({**config(), "store": "s3://bucket/x"}, "store: found 's3://bucket/x', expected a folder"),
+    ({**config(), "store": "~/store"}, "store: found '~/store'; write the folder out"),
     ({**config(), "store": ""}, "store: found '', expected a text of this length at least: 1"),
     (
         {**config(), "batches": {"recordings": 0}},
@@ -170,6 +172,28 @@ DATASET = [
         ".split.group: found 'subjct', allowed are subject, session, run, time; did you mean "
         "'subject'?",
     ),
+    (
+        {"split": {"stratify": ["sxe"]}},
+        ".split.stratify: found 'sxe', expected a label (there are: none) or a participant_*",
+    ),
+    ({"resample": "1e3"}, "; YAML reads 1e3 as text: write 1000.0"),
+    (
+        {"labels": {"Face": {"column": "a"}, "face": {"column": "b"}}},
+        ".labels.face: differs from 'Face' in case only",
+    ),
+    ({"labels": {"Row": {"column": "x"}}}, ".labels: the name 'Row' is taken; expected a name"),
+    (
+        {"labels": {"a": {"hed": {"x": "Face"}, "numeric": True}}},
+        ".labels.a.numeric: has no meaning with `hed`",
+    ),
+    (
+        {"labels": {"a": {"column": "x", "values": {"y": 1}, "numeric": True}}},
+        ".labels.a.values: has no meaning with `numeric: true`",
+    ),
+    (
+        {"channels": {"names": ["Fz"]}},
+        ".channels.names: has no meaning with `policy: native`; did you mean `policy: list`?",
+    ),
     ({"split": {"seed": -1}}, ".split.seed: found -1, expected at least 0"),
     ({"channels": {"types": []}}, ".channels.types: found [], expected a list of this length at"),
     ({"channels": {"types": ["EEG", "meg"]}}, ".channels.types.0: found 'EEG', allowed are data,"),
@@ -205,6 +229,37 @@ def test_the_same_mistakes_in_the_defaults(schema, settings, message):
         return  # keys of a dataset alone
     content = {"datasets": {"a": {"source": "sample"}}, "defaults": {"windows": FIXED, **settings}}
     assert any(message in problem for problem in problems(content, schema))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "key 'a' twice; file: .*; found: lines 1 and 3"),
+        ("a:\n  - {b: 1, c: 2,\n     b: 3}\n", "key 'b' twice; file: .*; found: lines 2 and 3"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_a_key_that_stands_twice(tmp_path, text, message):
+    (tmp_path / "my.yaml").write_text(text)
+    with pytest.raises(BidsmillError, match=message) as caught:
+        check_duplicates(tmp_path / "my.yaml")
+    assert caught.value.file.endswith("my.yaml")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a: {x: 1}\nb: {x: 1}\n",
+        "a: &q {x: 1}\nb: *q\nc: {<<: *q, x: 2}\n",
+        "? [a, b]\n: 1\n",
+        "a: &loop [*loop]\n",
+    ],
+)
+def test_keys_that_stand_once(tmp_path, text):
+    (tmp_path / "my.yaml").write_text(text)
+    check_duplicates(tmp_path / "my.yaml")
 
 
 def test_every_mistake_is_listed(schema):

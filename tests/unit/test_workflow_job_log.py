@@ -99,6 +99,12 @@ def test_names_that_are_not_utf8(tmp_path):
     assert "Traceback" not in terminal
 
 
+def test_an_interrupt_is_no_fault(tmp_path):
+    code, terminal, log = run(tmp_path, "raise KeyboardInterrupt")
+    assert (code, terminal) == (130, "")
+    assert "interrupted" in log
+
+
 def test_sys_exit_passes(tmp_path):
     assert run(tmp_path, "sys.exit(7)")[0] == 7
 

@@ -10,7 +10,7 @@ import pytest
 
 from bidsmill import batches
 from bidsmill.errors import BidsmillError
-from bidsmill.formats import files
+from bidsmill.formats import files, receipts
 from bidsmill.workflow.plan import lock_dataset
 
 LIMITS = {"recordings": 3, "gigabytes": 20}
@@ -157,20 +157,41 @@ def test_a_change_of_what_is_no_recording_moves_the_overview_alone(project):
     assert {name for name in after if after[name] != before[name]} == {"dataset.json"}
 
 
-def test_plans_without_recordings_are_removed(project):
+def test_batches_without_recordings_leave_nothing_behind(project):
     placed = recordings_of(project.lock())
     gone = placed[stem(5)]
+    leavers = [number for number in range(1, 11) if placed[stem(number)] == gone]
+    stayed = next(number for number in range(1, 11) if number not in leavers)
+    matrix = project.results / "matrix"
     for number in range(1, 11):
-        if placed[stem(number)] == gone:
-            (project.bids / data(number)).unlink()
-    strange = project.results / "plan" / "notes.txt"
-    strange.write_text("")
-    plans = {p.stem: p for p in (project.results / "plan").glob("*.json")}
-    assert gone in plans
-    strange.rename(project.results / "notes.txt")
+        content = {"status": "converted", "files": {f"{stem(number)}.parquet": {"size": 1}}}
+        files.write_bytes(matrix / f"{stem(number)}.parquet", b"1")
+        receipts.write_receipt(matrix / f"{stem(number)}.json", "x", content)
+    files.write_json(project.results / "convert" / f"{gone}.json", {"members": {}})
+    for number in leavers:
+        (project.bids / data(number)).unlink()
     left = project.lock()
     assert gone not in left
     assert gone not in left["dataset"]["batches"]
+    assert not (project.results / "convert" / f"{gone}.json").exists()
+    kept = {path.stem for path in matrix.glob("*.parquet")}
+    assert kept == {path.stem for path in matrix.glob("*.json")}
+    assert kept.isdisjoint(stem(number) for number in leavers)
+    assert stem(stayed) in kept
+
+
+def test_a_restored_file_ends_its_quarantine(project):
+    """The plan is as it was, so that only the missing manifest makes the batch run again."""
+    placed = recordings_of(project.lock())
+    folder = project.results / "fetch"
+    for name in sorted(set(placed.values())):
+        lost = name == placed[stem(5)]
+        member = {"status": "missing", "reason": "file_missing" if lost else "empty_file"}
+        files.write_json(folder / f"{name}.json", {"members": {"x": member}})
+    before = project.times()
+    project.lock()
+    assert project.times() == before
+    assert {path.stem for path in folder.iterdir()} == set(placed.values()) - {placed[stem(5)]}
 
 
 def test_more_recordings_make_more_batches(project):
@@ -200,11 +221,18 @@ def test_include_chooses_recordings(project, include, subjects):
     assert (stem(11, "faces") in placed) == ("task" not in include and len(subjects) == 10)
 
 
-@pytest.mark.parametrize("include", [{"subject": ["99"]}, {"datatype": ["meg"]}])
-def test_nothing_that_is_asked_for_is_an_error(project, include):
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        ({"subject": ["99", "x"]}, "subject 99, x (there are: 01, 02, 03, 04, 05"),
+        ({"datatype": ["meg"]}, "datatype meg (there are: eeg)"),
+        ({"session": ["1"]}, "session 1 (there are: none)"),
+    ],
+)
+def test_nothing_that_is_asked_for_is_an_error(project, include, expected):
     with pytest.raises(BidsmillError, match="10 recordings before `include`") as caught:
         project.lock(include)
-    assert str(include) in caught.value.expected
+    assert caught.value.expected.startswith(expected)
     assert not (project.results / "lock.json").exists()
 
 

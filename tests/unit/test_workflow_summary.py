@@ -17,7 +17,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def write(dataset="ds", bad=1, labels=("face", "rt"), rows=12, split=None, skip=()) -> Path:
+def write(dataset="ds", bad=1, labels=("face", "rt"), published=None, split=None, skip=()) -> Path:
     """Write the results that a finished run leaves."""
     results = Path("results") / dataset
     frame = pd.DataFrame(
@@ -26,7 +26,7 @@ def write(dataset="ds", bad=1, labels=("face", "rt"), rows=12, split=None, skip=
         columns=["recording", "status", "reason", "message", "rows"],
     )
     documents = {
-        "published.json": {"rows": rows},
+        "published.json": {"rows": 12, "layout": "", **(published or {})},
         "labels.json": {"labels": {name: {} for name in labels}},
         "split.json": split or {"status": "done", "level": "subject"},
     }
@@ -85,17 +85,33 @@ def test_a_dataset_whose_job_failed_halfway(name):
 
 
 def test_the_first_dataset_with_rows_is_shown():
-    write("empty", rows=0)
+    write("empty", published={"rows": 0})
     write("full")
     lines = summary_lines(["absent", "empty", "full"], "s")
     assert any('["full"]' in line for line in lines)
     assert not any('["empty"]' in line for line in lines)
 
 
-def test_it_is_printed(capsys):
+def test_of_several_layouts_one_is_chosen():
+    write(published={"layout": "abc"}, split={"status": "refused", "reason": "x"})
+    wanted = """    train = bidsmill.open("s")["ds"].select(where="layout == 'abc'")"""
+    assert wanted in summary_lines(["ds"], "s")
+
+
+def test_what_an_older_version_published():
+    results = write()
+    files.write_json(results / "published.json", {"rows": 12})
+    assert '    X, y = train.arrays(target="face")' in summary_lines(["ds"], "s")
+
+
+def test_it_is_printed(capsys, monkeypatch):
+    monkeypatch.delenv("BIDSMILL_SUMMARY", raising=False)
     write()
     print_summary(["ds"], "s")
     assert capsys.readouterr().err == "\n".join(summary_lines(["ds"], "s")) + "\n"
     sink = io.StringIO()
     print_summary(["ds"], "s", file=sink)
     assert sink.getvalue() == "\n".join(summary_lines(["ds"], "s")) + "\n"
+    monkeypatch.setenv("BIDSMILL_SUMMARY", "later")
+    print_summary(["ds"], "s")
+    assert capsys.readouterr().err == ""

@@ -4,7 +4,7 @@ import json
 
 from bidsmill.errors import BidsmillError
 from bidsmill.workflow.code_hash import code_hash
-from bidsmill.workflow.config import load_schema, resolve
+from bidsmill.workflow.config import check_duplicates, load_schema, resolve
 from bidsmill.workflow.summary import print_summary
 from snakemake.exceptions import WorkflowError
 
@@ -12,6 +12,8 @@ SOURCE = Path(workflow.basedir) / "src"
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 
 try:
+    for path in workflow.config_settings.configfiles:
+        check_duplicates(path)
     CONFIG = resolve(
         config,
         load_schema(

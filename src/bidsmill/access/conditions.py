@@ -73,6 +73,8 @@ def tagged(dataset: Dataset, frame: pd.DataFrame, query: str) -> np.ndarray:
     require("hed", "hed", "hed=")
     from bidsmill.formats.hed_strings import search
 
+    if not isinstance(query, str):
+        raise BidsmillError("`hed` takes one query", found=repr(query), expected='text, as "Face"')
     if (dataset.samples["HED"] == "").all():
         raise BidsmillError(f"{dataset.id} has no HED annotation", found="no tag on any row")
     strings = frame["HED"].tolist()

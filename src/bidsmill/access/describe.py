@@ -18,9 +18,6 @@ def dataset_text(dataset: Dataset) -> str:
     """Return counts, labels, splits and layouts of a dataset, and how to read it."""
     manifest, samples = dataset.manifest, dataset.samples
     excluded = int((samples["excluded"] != "").sum())
-    label = next(iter(dataset.labels), None)
-    target = f'target="{label}"' if label else ""
-    several = ', channels="common"' if len(dataset.layouts) > 1 else ""
     lines = [
         f"{dataset.id}: {dataset.name} (version {dataset.version})",
         f"  licence     {manifest.get('license') or 'not stated'}"
@@ -32,9 +29,25 @@ def dataset_text(dataset: Dataset) -> str:
         *_label_lines(dataset),
         f"  splits      {counted(samples['split'], SPLITS)} (level: {manifest.get('split')})",
         *(_layout_line(name, layout) for name, layout in dataset.layouts.items()),
-        f'  read it     ds.select(split="train"{several}).arrays({target})',
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_example(dataset)])
+
+
+def _example(dataset: Dataset) -> list[str]:
+    """Return a line of code that works on this dataset; none where there is nothing to read."""
+    samples = dataset.samples
+    samples = samples[samples["excluded"] == ""]
+    if len(samples) == 0:
+        return []
+    choice = []
+    if (samples["split"] == "train").any():
+        samples = samples[samples["split"] == "train"]
+        choice.append('split="train"')
+    if samples["layout"].nunique() > 1:
+        choice.append(f"where=\"layout == '{samples['layout'].mode()[0]}'\"")
+    label = next((name for name in dataset.labels if samples[name].astype(str).any()), None)
+    target = f'target="{label}"' if label else ""
+    return [f"  read it     ds.select({', '.join(choice)}).arrays({target})"]
 
 
 def selection_text(selection: Selection) -> str:

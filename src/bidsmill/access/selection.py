@@ -248,6 +248,10 @@ class Selection:
         require("torch", "torch", ".loader()")
         from bidsmill.access.pytorch import torch_loader
 
+        if batch_size is not None and batch_size < 1:
+            raise BidsmillError(
+                "a batch needs rows", found=f"batch_size={batch_size}", expected="1 or more"
+            )
         options |= {"batch_size": batch_size, "num_workers": num_workers, "drop_last": drop_last}
         return torch_loader(self, target, transform, shuffle, seed, options)
 

@@ -239,7 +239,7 @@ def _cannot_stack(what: str, layouts: Layouts, never: bool = False) -> BidsmillE
     if never:
         todo = (
             "rows of different sampling rate, length or tmin can never be stacked; "
-            f"{choose}, or convert with one `sfreq` for all recordings"
+            f"{choose}, or convert with one `resample` rate for all recordings"
         )
     else:
         todo = (

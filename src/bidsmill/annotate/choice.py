@@ -64,6 +64,18 @@ def chosen_events(events: pd.DataFrame, choice: Choice | None, hed_version: Any)
     return mask
 
 
+def absent_columns(events: pd.DataFrame, choice: Choice | None) -> list[str]:
+    """Return one text for each column that a choice names and a table with events has not."""
+    if not isinstance(choice, dict) or len(events) == 0:
+        return []
+    missing = [name for name in choice if name != "hed" and name not in events.columns]
+    return [
+        f"`windows.events` names the column {name!r}, which the events do not have"
+        f" (they have {', '.join(events.columns)})"
+        for name in missing
+    ]
+
+
 def matching(values: list[str], wanted: Any) -> np.ndarray:
     """Return which cells are one of the wanted values.
 

@@ -103,7 +103,7 @@ def collate_dataset(
             file=dataset_path,
             found=f"{len(converted)} recordings",
             expected=f"{len(overview['recordings'])}",
-            todo="snakemake -R convert",
+            todo="snakemake --cores 2 -R convert (with the --configfile of this run)",
         )
     parts = [
         _part(dataset, results, stem, converted[stem], annotated[stem])
@@ -132,7 +132,7 @@ def _locked_participants(overview: dict[str, Any]) -> tuple[dict[str, dict[str, 
         raise BidsmillError(
             "participants.tsv is not the file that was locked",
             file=path,
-            todo="take the news in: snakemake --cores 2 --forcerun lock",
+            todo="take the news in: snakemake --cores 2 --forcerun lock (with your --configfile)",
         )
     return read_participants(path.parent)
 
@@ -169,7 +169,7 @@ def _annotated_events(results: Path, stem: str, annotated: dict[str, Any]) -> pd
         raise BidsmillError(
             "a result is missing or is not the one that was made",
             file=path,
-            todo="snakemake --cores 2 -R annotate",
+            todo="snakemake --cores 2 -R annotate (with the --configfile of this run)",
         )
     return tables.read_tsv(path)
 
@@ -179,7 +179,8 @@ def rebuild_error(dataset: str, stem: str, path: Path) -> BidsmillError:
     return BidsmillError(
         "a result is missing or is not the one that was made",
         file=path,
-        todo=f"snakemake --cores 2 -f results/{dataset}/matrix/{stem}.json, then snakemake again",
+        todo=f"snakemake --cores 2 -f results/{dataset}/matrix/{stem}.json, then snakemake again"
+        " (both with the --configfile of this run)",
     )
 
 

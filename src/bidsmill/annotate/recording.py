@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidsmill.annotate.choice import chosen_events
+from bidsmill.annotate.choice import absent_columns, chosen_events
 from bidsmill.annotate.hed import assemble
 from bidsmill.bids.events import events_of_annotations, read_events, sort_and_screen
 from bidsmill.bids.reading import open_recording
@@ -64,6 +64,7 @@ class AnnotateWork:
         events = _with_first_columns(events, hed)
         events, reasons = sort_and_screen(events)
         chosen = chosen_events(events, self.choice, self.hed_version)
+        notes.extend(absent_columns(events, self.choice))
         unchosen = "fixed_windows" if self.choice is None else "not_chosen"
         events["source"] = source
         events["chosen"] = [
@@ -97,6 +98,8 @@ class AnnotateWork:
         try:
             opened = open_recording(self.root, member["data"])
         except RecordingProblem as problem:
+            if problem.code == "read_error":
+                raise
             # The conversion meets the same problem and quarantines the recording for it.
             return events_of_annotations([]), "none", [problem.message()]
         events = events_of_annotations(opened.annotations)

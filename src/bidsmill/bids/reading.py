@@ -143,18 +143,20 @@ def reader_problems(root: Path, data: str):
             raise
         except Exception as error:
             text = _one_line(str(error), root) or type(error).__name__
-            missing = isinstance(error, FileNotFoundError)
-            raise RecordingProblem(
-                "companion_missing" if missing else "unreadable",
-                "a file that the header names is missing"
-                if missing
-                else "the reader of this format refuses the file",
-                file=data,
-                found=text,
-            ) from error
+            raise RecordingProblem(*_reason(error), file=data, found=text) from error
         finally:
             texts = [_one_line(str(w.message), root) for w in caught if _is_about_data(w)]
             told.extend(dict.fromkeys(texts))
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Return the reason code for what a reader raised, and what it means."""
+    if isinstance(error, FileNotFoundError):
+        return "companion_missing", "a file that the header names is missing"
+    if isinstance(error, OSError) and error.errno is not None:
+        # The disk or the system failed, not the file: the next run tries again.
+        return "read_error", "the file could not be read from the disk"
+    return "unreadable", "the reader of this format refuses the file"
 
 
 def _is_about_data(warning) -> bool:

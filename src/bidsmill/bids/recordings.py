@@ -133,7 +133,11 @@ def _recording(stem, datatype, units, by_folder) -> Recording:
     own = COMPANIONS.get(_extension(data), ())
     if _rank(data) >= _COMPANION_RANK:
         own = COMPANION_EXTENSIONS
-    same_format = [u for u in ranked if _rank(u) == _rank(data) or _extension(u) in own]
+    parts = [u for u in ranked if _rank(u) == _rank(data)]
+    if len({_part(u) for u in parts}) < len(parts):
+        # The same name in another case is another file, no part of this one.
+        parts = parts[:1]
+    same_format = [u for u in ranked if u in parts or _extension(u) in own]
     alternatives = [u for u in ranked if u not in same_format]
     files = sorted(path for unit in same_format for path in units[unit])
     sidecars = {}

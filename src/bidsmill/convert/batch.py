@@ -103,6 +103,7 @@ class ConvertWork:
         windows.pop("events", None)
         return {
             "files": member["files"],
+            "alternatives": member["alternatives"],
             "sidecars": _signal_sidecars(member),
             "settings": {**self.settings, "windows": windows},
             "fetched": self.fetched[member["stem"]],

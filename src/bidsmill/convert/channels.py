@@ -83,3 +83,12 @@ def _listed(channels: list[Channel], names: list[str]) -> list[Channel]:
     # Two names may mean one channel: its source name and its column name.
     chosen = {by_name[plain_text(name)].index: by_name[plain_text(name)] for name in names}
     return list(chosen.values())
+
+
+def unknown_exclusions(channels: list[Channel], settings: dict[str, Any]) -> list[str]:
+    """Return a text about names in `channels.exclude` that no channel has, if there are any."""
+    known = {name for c in channels for name in (c.name, plain_text(c.source_name))}
+    unknown = [str(n) for n in settings["exclude"] if plain_text(str(n)) not in known]
+    if not unknown:
+        return []
+    return [f"`channels.exclude` names channels that are not here: {', '.join(unknown)}"]

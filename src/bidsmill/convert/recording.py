@@ -13,7 +13,7 @@ from bidsmill.bids.events import seconds
 from bidsmill.bids.reading import OpenRecording, open_recording
 from bidsmill.bids.sidecars import merged_json
 from bidsmill.convert.chain import RecordingSignal, build_chain
-from bidsmill.convert.channels import choose_channels
+from bidsmill.convert.channels import choose_channels, unknown_exclusions
 from bidsmill.convert.rows import Rows, bad_rows, find_boundaries, place_rows
 from bidsmill.convert.windows import find_cuts
 from bidsmill.convert.writing import write_matrix
@@ -137,6 +137,7 @@ def prepare_recording(
     if member["alternatives"]:
         conflicts.append(f"not read, the same recording: {', '.join(member['alternatives'])}")
     chosen = choose_channels(channels, member["datatype"], settings["channels"])
+    conflicts += unknown_exclusions(channels, settings["channels"])
     picks = [channel.index for channel in chosen]
     conflicts += _load_if_rates_differ(opened, picks)
     cuts = find_cuts(find_boundaries(opened, events), opened.sfreq, opened.n_times)

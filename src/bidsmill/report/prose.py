@@ -134,7 +134,6 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         lines.append(f"- Split: refused ({content['split_reason']})")
     else:
         lines.append(f"- Split: by {split}; the proof is in split.json")
-    select = "select()" if split == "refused" else 'select(split="train")'
     bad = recordings[recordings["status"] == "quarantined"]
     if len(bad):
         lines += ["", "## Quarantined", "", "| recording | reason | message |", "|---|---|---|"]
@@ -148,9 +147,19 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         "```python",
         "import bidsmill",
         "",
-        f'train = bidsmill.open("STORE")["{content["dataset"]}"].{select}',
+        f'train = bidsmill.open("STORE")["{content["dataset"]}"].{_select(split, recordings)}',
         "X = train.arrays()",
         "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def _select(split: str, recordings: pd.DataFrame) -> str:
+    """Return the call that selects rows which can be stacked: those of the largest layout."""
+    choice = [] if split == "refused" else ['split="train"']
+    used = recordings[recordings["layout"] != ""]
+    rows = used["rows"].astype(int).groupby(used["layout"]).sum()
+    if len(rows) > 1:
+        choice.append(f"where=\"layout == '{rows.idxmax()}'\"")
+    return f"select({', '.join(choice)})"

@@ -55,7 +55,20 @@ def publish_dataset(
     BidsmillError
         If a result is missing or damaged, with the command that rebuilds it.
     """
-    root = Path(store)
+    try:
+        _publish(results, convert_paths, published_path, dataset, Path(store))
+    except OSError as error:
+        raise BidsmillError(
+            "the store cannot be written",
+            file=error.filename or store,
+            found=error.strerror or error,
+            todo=f"check permission and free space at {store}, or name another `store`",
+        ) from error
+
+
+def _publish(
+    results: Path, convert_paths: list[Path], published_path: Path, dataset: str, root: Path
+) -> None:
     members = {k: v for path in convert_paths for k, v in files.read_json(path)["members"].items()}
     made = {stem: entry for stem, entry in members.items() if entry["status"] != "quarantined"}
     target = Target(root, dataset)
@@ -79,8 +92,16 @@ def publish_dataset(
             "store": root.as_posix(),
             "manifest": manifest.manifest_path(dataset, version),
             "rows": summary["rows"],
+            "layout": _largest_layout(summary["layouts"]),
         },
     )
+
+
+def _largest_layout(layouts: dict[str, dict[str, Any]]) -> str:
+    """Return the layout with the most rows, or '' if there is no choice to make."""
+    if len(layouts) < 2:
+        return ""
+    return max(layouts, key=lambda name: (layouts[name]["rows"], name))
 
 
 class Target:
@@ -164,7 +185,10 @@ def _link_or_copy(source: Path, target: Path) -> None:
 def _publish_matrix(target: Target, results: Path, stem: str, entry: dict) -> dict[str, Any]:
     name = f"{stem}.parquet"
     source = results / "matrix" / name
-    rebuild = f"snakemake --cores 2 -f {results}/matrix/{stem}.json, then snakemake again"
+    rebuild = (
+        f"snakemake --cores 2 -f {results}/matrix/{stem}.json, then snakemake again"
+        " (both with the --configfile of this run)"
+    )
     if not source.is_file() or source.stat().st_size != entry["files"][name]["size"]:
         raise BidsmillError("a matrix is missing or cut", file=source, todo=rebuild)
     try:

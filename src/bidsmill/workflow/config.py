@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
+from bidsmill.workflow.contradictions import address_problems, contradictions
 
 # Keys on which the schema makes depend what else may stand beside them.
 DECIDING = {"source", "kind"}
@@ -22,6 +23,42 @@ def load_schema(path: str | Path) -> dict[str, Any]:
     import yaml
 
     return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def check_duplicates(path: str | Path) -> None:
+    """Refuse a config in which one mapping has a key twice: YAML would keep the last in silence.
+
+    Raises
+    ------
+    BidsmillError
+        That names the file, the key and its lines.
+    """
+    import yaml
+
+    try:
+        waiting = [yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)]
+    except yaml.YAMLError as error:
+        raise BidsmillError("the config is no YAML", file=path, found=error) from None
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue  # an alias; one that stands inside itself would never end
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if name in lines:
+                    raise BidsmillError(
+                        f"the config has the key {name!r} twice",
+                        file=path,
+                        found=f"lines {lines[name]} and {line}",
+                    )
+                lines[name] = line
+                waiting.append(value)
 
 
 def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +90,8 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
             for name, own in config["datasets"].items()
         }
         for name, settings in datasets.items():
-            problems.extend(f"datasets.{name}.{text}" for text in _contradictions(settings))
+            problems.extend(f"datasets.{name}.{text}" for text in contradictions(settings))
+        problems.extend(address_problems("store", config.get("store", "")))
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
@@ -115,41 +153,6 @@ def _target(shape: dict, schema: dict) -> dict:
             found = found[part]
         return {**found, **{k: v for k, v in shape.items() if k != "$ref"}}
     return shape
-
-
-def _contradictions(settings: dict) -> list[str]:
-    """Return what the schema cannot say."""
-    problems = []
-    if settings["source"] != "local" and "path" in settings:
-        problems.append(f"path: has no meaning with `source: {settings['source']}`")
-    windows, channels, split = settings["windows"], settings["channels"], settings["split"]
-    if windows is None:
-        problems.append("windows: absent; name a kind: `events` or `fixed`")
-    elif windows["kind"] == "fixed" and windows["overlap"] >= windows["length"]:
-        problems.append(
-            f"windows.overlap: found {windows['overlap']}, expected less than the length"
-            f" ({windows['length']} s)"
-        )
-    elif windows["kind"] == "events":
-        if windows["tmin"] >= windows["tmax"]:
-            problems.append(
-                f"windows.tmax: found {windows['tmax']}, expected more than tmin"
-                f" ({windows['tmin']} s)"
-            )
-        base = windows["baseline"]
-        if base and not windows["tmin"] <= base[0] < base[1] <= windows["tmax"]:
-            problems.append(
-                f"windows.baseline: found {base}, expected [from, to] with"
-                f" tmin <= from < to <= tmax ({windows['tmin']} to {windows['tmax']} s)"
-            )
-    if channels["policy"] == "list" and not channels["names"]:
-        problems.append("channels.names: empty, expected names for `policy: list`")
-    if split["test"] + split["validation"] >= 1:
-        problems.append("split: test and validation leave nothing for training")
-    band = settings["filter"] or {}
-    if band.get("low") and band.get("high") and band["low"] >= band["high"]:
-        problems.append(f"filter.high: found {band['high']}, expected more than low")
-    return problems
 
 
 def _odd_values(value: Any, where: str = "") -> Iterator[str]:
@@ -252,7 +255,16 @@ def _explained_choice(error, where: str, schema: dict) -> list[str]:
     shapes = [_target(shape, schema) for shape in error.validator_value]
     kinds = [_listed(shape.get("type", shape.get("const"))) for shape in shapes]
     allowed = error.schema.get("description") or _listed(kinds)
-    return [f"{where}: found {error.instance!r}, allowed: {allowed}"]
+    return [f"{where}: found {error.instance!r}, allowed: {allowed}{_number_hint(error.instance)}"]
+
+
+def _number_hint(value: Any) -> str:
+    """Return a hint where YAML read as text what looks like a number (``1e3``)."""
+    try:
+        number = float(value) if isinstance(value, str) else None
+    except ValueError:
+        number = None
+    return "" if number is None else f"; YAML reads {value} as text: write {number!r}"
 
 
 def _listed(kinds: Any) -> str:

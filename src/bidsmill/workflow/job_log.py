@@ -45,6 +45,9 @@ def job_log(path: str | Path) -> Iterator[None]:
         logger.error("%s", error)
         _append_traceback(to_file)
         sys.exit(1)
+    except KeyboardInterrupt:
+        logger.info("interrupted")
+        sys.exit(130)
     except Exception as error:
         _append_traceback(to_file)
         logger.error("%s: %s (traceback in %s)", type(error).__name__, error, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.batches import PASSING, batch_name, bucket, number_of_batches, remove_leavers
+from bidsmill.bids.entities import entity_columns
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
@@ -51,7 +52,7 @@ def lock_dataset(
             f"the dataset {dataset} holds no recording that is asked for",
             file=lock["source"]["path"],
             found=f"{len(found)} recordings before `include` is applied",
-            expected=f"recordings with {settings['include'] or 'a known format'}",
+            expected=_expected(found, settings["include"]),
         )
     write_plans(results / "plan", lock, recordings, batches)
     _forget_passing_problems(results)
@@ -69,6 +70,19 @@ def _forget_passing_problems(results: Path) -> None:
             members = files.read_json(path)["members"].values()
             if any(member.get("reason") in PASSING for member in members):
                 path.unlink()
+
+
+def _expected(found: list[Recording], include: dict[str, Any]) -> str:
+    """Say what `include` asks for, and which labels the recordings have."""
+    if not include:
+        return "recordings of a known format in folders eeg, meg, ieeg, emg or nirs"
+    columns = [{**entity_columns(r.stem), "datatype": r.datatype} for r in found]
+    texts = []
+    for key, wanted in include.items():
+        there = sorted({column[key] for column in columns} - {""})
+        asked = ", ".join(map(str, wanted))
+        texts.append(f"{key} {asked} (there are: {', '.join(there[:20]) or 'none'})")
+    return "; ".join(texts)
 
 
 def write_plans(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -22,8 +23,13 @@ def print_summary(datasets: list[str], store: str, file=None) -> None:
         The store.
     file : file-like, optional
         Where to print; standard error if absent, as Snakemake's own messages.
+
+    Notes
+    -----
+    With ``BIDSMILL_SUMMARY=later`` in the environment nothing is printed: the caller does it.
     """
-    print("\n".join(summary_lines(datasets, store)), file=file or sys.stderr)
+    if os.environ.get("BIDSMILL_SUMMARY") != "later":
+        print("\n".join(summary_lines(datasets, store)), file=file or sys.stderr)
 
 
 def summary_lines(datasets: list[str], store: str) -> list[str]:
@@ -53,7 +59,11 @@ def snippet(dataset: str, store: str, results: Path) -> list[str]:
     """Return Python lines that load a training batch of a dataset."""
     labels = list(json.loads((results / "labels.json").read_bytes())["labels"])
     split = json.loads((results / "split.json").read_bytes())["status"] == "done"
-    select = 'select(split="train")' if split else "select()"
+    choice = ['split="train"'] if split else []
+    layout = json.loads((results / "published.json").read_bytes()).get("layout")
+    if layout:
+        choice.append(f"where=\"layout == '{layout}'\"")
+    select = f"select({', '.join(choice)})"
     lines = ["import bidsmill", f'train = bidsmill.open("{store}")["{dataset}"].{select}']
     if labels:
         return [*lines, f'X, y = train.arrays(target="{labels[0]}")']

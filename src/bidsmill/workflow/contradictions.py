@@ -1,0 +1,101 @@
+"""Settings that the schema allows one by one, and that cannot stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Settings = dict[str, Any]
+
+
+def contradictions(settings: Settings) -> list[str]:
+    """Return what is wrong with the settings of one dataset, beyond what the schema can say.
+
+    Parameters
+    ----------
+    settings : dict
+        Of one dataset, with every default filled in.
+
+    Returns
+    -------
+    list of str
+        Each begins with the key.
+    """
+    parts = (_source, _windows, _labels, _channels, _split, _filter)
+    return [text for part in parts for text in part(settings)]
+
+
+def address_problems(key: str, address: str) -> Iterator[str]:
+    """Say why an address is no folder of this machine."""
+    if "://" in address:
+        yield f"{key}: found {address!r}, expected a folder: other addresses are not supported yet"
+    if address.startswith("~"):
+        yield f"{key}: found {address!r}; write the folder out, `~` is not replaced"
+
+
+def _source(settings: Settings) -> Iterator[str]:
+    if settings["source"] != "local" and "path" in settings:
+        yield f"path: has no meaning with `source: {settings['source']}`"
+    yield from address_problems("path", settings.get("path", ""))
+
+
+def _windows(settings: Settings) -> Iterator[str]:
+    windows = settings["windows"]
+    if windows is None:
+        yield "windows: absent; name a kind: `events` or `fixed`"
+    elif windows["kind"] == "fixed":
+        if windows["overlap"] >= windows["length"]:
+            yield (
+                f"windows.overlap: found {windows['overlap']}, expected less than the length"
+                f" ({windows['length']} s)"
+            )
+    else:
+        low, high, base = windows["tmin"], windows["tmax"], windows["baseline"]
+        if low >= high:
+            yield f"windows.tmax: found {high}, expected more than tmin ({low} s)"
+        if base and not low <= base[0] < base[1] <= high:
+            yield (
+                f"windows.baseline: found {base}, expected [from, to] with"
+                f" tmin <= from < to <= tmax ({low} to {high} s)"
+            )
+
+
+def _labels(settings: Settings) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for name, label in settings["labels"].items():
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"labels.{name}: differs from {other!r} in case only, which some readers ignore"
+        for key in ("values", "numeric"):
+            if key in label and "hed" in label:
+                yield f"labels.{name}.{key}: has no meaning with `hed`"
+        if label.get("numeric") and "values" in label:
+            yield f"labels.{name}.values: has no meaning with `numeric: true`"
+
+
+def _channels(settings: Settings) -> Iterator[str]:
+    channels = settings["channels"]
+    if channels["policy"] == "list" and not channels["names"]:
+        yield "channels.names: empty, expected names for `policy: list`"
+    if channels["policy"] == "native" and channels["names"]:
+        yield "channels.names: has no meaning with `policy: native`; did you mean `policy: list`?"
+
+
+def _split(settings: Settings) -> Iterator[str]:
+    split = settings["split"]
+    if split["test"] + split["validation"] >= 1:
+        yield "split: test and validation leave nothing for training"
+    names = split["stratify"] if isinstance(split["stratify"], list) else []
+    for name in map(str, names):
+        if name not in settings["labels"] and not name.startswith("participant_"):
+            known = ", ".join(settings["labels"]) or "none"
+            yield (
+                f"split.stratify: found {name!r}, expected a label (there are: {known})"
+                " or a participant_* column"
+            )
+
+
+def _filter(settings: Settings) -> Iterator[str]:
+    band = settings["filter"] or {}
+    if band.get("low") and band.get("high") and band["low"] >= band["high"]:
+        yield f"filter.high: found {band['high']}, expected more than low"
