@@ -2,6 +2,7 @@
 
 import json
 
+from bidsmill.batches import batch_name
 from bidsmill.errors import BidsmillError
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import check_duplicates, load_schema, resolve
@@ -81,8 +82,8 @@ def of_the_batch(stage):
                 f"{wildcards.dataset} has no recording {wildcards.recording}; "
                 f"results/{wildcards.dataset}/recordings.tsv lists them"
             )
-        index = overview["recordings"][wildcards.recording]
-        return f"results/{wildcards.dataset}/{stage}/b{index:04d}.json"
+        name = batch_name(overview["recordings"][wildcards.recording])
+        return f"results/{wildcards.dataset}/{stage}/{name}.json"
 
     return path
 
