@@ -22,7 +22,7 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     dataset="|".join(DATASETS),
-    batch=r"b\d{4,}",
+    batch=r"b\d+",
     recording=r"sub-[^/]+",
 
 
