@@ -21,7 +21,8 @@ Member = dict[str, Any]
 
 # Reasons that may be gone by the next run, though nothing that a fingerprint knows has moved.
 SOURCE_MOVED = {"file_missing", "source_changed"}
-PASSING = SOURCE_MOVED | {"internal_error", "read_error"}
+NOT_FETCHED = {"fetch_failed", "wrong_size", "wrong_checksum", "not_data"}
+PASSING = SOURCE_MOVED | NOT_FETCHED | {"internal_error", "read_error"}
 
 
 def number_of_batches(sizes: Sequence[int], recordings: int, gigabytes: float) -> int:

@@ -10,9 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from absence import absent
+from servers import radosgw
+from servers.archive import Archive
+from servers.authority import Authority
+
+from bidsmill.workflow.config import load_schema, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/how-to.md"]
+PAGES = ["README.md", "docs/how-to.md", "docs/sources.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"", "mermaid", "text", "bibtex"}
 
@@ -43,14 +50,62 @@ def checkout(tmp_path_factory, sample_run) -> Path:
     return folder
 
 
-def run_block(language: str, code: str, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def archives(checkout, sample_run, tmp_path_factory):
+    """Start what docs/sources.md speaks of on this machine, and return its environment.
+
+    The datasets have the names and subjects of the page, and the signals of the sample.
+    """
+    if radosgw.missing():
+        absent(f"{radosgw.missing()} is missing: install radosgw, ceph-mon and ceph-osd")
+    folder = tmp_path_factory.mktemp("archives")
+    sample = sample_run.results / "sample" / "bids"
+    openneuro = renamed(sample, folder / "ds002718", {"sub-01": "sub-002", "sub-02": "sub-003"})
+    datasets = {"ds002718": {"1.0.5": openneuro}, "nm000132": {"v1.0.0": sample}}
+    authority = Authority(folder / "authority")
+    with Archive(datasets, authority) as archive, radosgw.Radosgw(folder / "s3") as s3:
+        client = s3.client()
+        client.create_bucket(Bucket="lab-data")
+        for path in sorted(p for p in sample.rglob("*") if p.is_file()):
+            client.upload_file(str(path), "lab-data", f"faces/{path.relative_to(sample)}")
+        yield {
+            "BIDSMILL_OPENNEURO_ENDPOINT": archive.graphql,
+            "BIDSMILL_NEMAR_ENDPOINT": archive.nemar,
+            "SSL_CERT_FILE": str(authority.bundle),
+            "AWS_ENDPOINT_URL_S3": s3.endpoint,
+            "AWS_ACCESS_KEY_ID": s3.access_key,
+            "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+        }
+
+
+def renamed(source: Path, target: Path, names: dict[str, str]) -> Path:
+    """Copy the files at the top and some subjects of a dataset, under other labels."""
+    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+        name = str(path.relative_to(source))
+        content = path.read_bytes()
+        is_text = path.suffix in (".json", ".tsv", ".vhdr", ".vmrk")
+        for old, new in names.items():
+            name = name.replace(old, new)
+            if is_text:
+                content = content.replace(old.encode(), new.encode())
+        if "/" not in name or name.startswith(tuple(names.values())):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(content)
+    return target
+
+
+def run_block(
+    language: str, code: str, folder: Path, environment: dict[str, str] | None = None
+) -> None:
     if language in ("yaml", "json"):
         name = re.match(r"# (\S+)\n", code)
         assert name, "a config in the documentation begins with its name: # name.yaml"
         (folder / name.group(1)).write_text(code)
+        resolve(yaml.safe_load(code), load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
         return
     command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}[language]
-    environment = {**os.environ, "PATH": f"{folder}/.venv/bin:{os.environ['PATH']}"}
+    path = f"{folder}/.venv/bin:{os.environ['PATH']}"
+    environment = {**os.environ, **(environment or {}), "PATH": path}
     done = subprocess.run(
         [*command, code], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -58,12 +113,13 @@ def run_block(language: str, code: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_the_page_runs(checkout, page):
+def test_every_block_of_the_page_runs(checkout, page, request):
+    environment = request.getfixturevalue("archives") if page == "docs/sources.md" else None
     if page != "README.md" and not (checkout / "results").exists():
         run_block("sh", "make demo", checkout)
     for language, code in blocks(page):
         if language not in NOT_RUN:
-            run_block(language, code, checkout)
+            run_block(language, code, checkout, environment)
 
 
 def test_no_page_is_left_out():
@@ -90,7 +146,8 @@ def test_every_reason_code_is_documented():
         source = path.read_text()
         codes |= set(re.findall(r'RecordingProblem\(\s*"(\w+)"', source))
         codes |= set(re.findall(r'quarantined\(\s*"(\w+)"', source))
-        if path.name in ("reading.py", "local.py"):
+        codes |= set(re.findall(r'(?:Failed|Refused|WrongAnswer)\(\s*"(\w+)"', source))
+        if path.name in ("reading.py", "presence.py"):
             codes |= set(re.findall(r'return "([a-z]+_[a-z_]+)", \(?f?"', source))
     assert {"no_events", "unreadable", "internal_error"} <= codes
     assert not [code for code in sorted(codes) if f"`{code}`" not in text]

@@ -11,7 +11,7 @@ from bidsmill.annotate.collate import collate_dataset
 from bidsmill.bids.recordings import find_recordings
 from bidsmill.convert.batch import convert_batch
 from bidsmill.formats import files, tables
-from bidsmill.sources.fetch import fetch_batch
+from bidsmill.sources.fetch import fetch_batch, fetch_dataset
 from bidsmill.workflow.config import load_schema, resolve
 from bidsmill.workflow.plan import lock_dataset
 
@@ -179,6 +179,7 @@ class Dataset:
             [self.of("plan", batch) for batch in self.batches],
             [self.of("annotate", batch) for batch in self.batches],
             [self.of("convert", batch) for batch in self.batches],
+            self.of("fetch", "dataset"),
             {name: self.results / file for name, file in outputs.items()},
             dataset="t",
             labels=self.settings["labels"],
@@ -195,6 +196,12 @@ class Dataset:
             batches={"recordings": 64, "gigabytes": 20},
         )
         self.batches = files.read_json(self.results / "plan" / "dataset.json")["batches"]
+        fetch_dataset(
+            self.results / "plan" / "dataset.json",
+            self.of("fetch", "dataset"),
+            settings=self.settings,
+            results=self.results,
+        )
         for batch in self.batches:
             plan = self.of("plan", batch)
             fetched = self.of("fetch", batch)

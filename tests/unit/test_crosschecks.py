@@ -9,8 +9,8 @@ import pytest
 from bidsmill.bids.crosschecks import cross_check, pointer_kind
 
 
-def file(path, size=5000, sha256=None):
-    return {"path": path, "size": size, "sha256": sha256}
+def file(path, size=5000, checksum=None):
+    return {"path": path, "size": size, "checksum": checksum}
 
 
 def found(*arguments, **keywords):
@@ -26,7 +26,7 @@ def files_below(root):
             {
                 "path": path.relative_to(root).as_posix(),
                 "size": None if broken else len(content),
-                "sha256": None if broken else hashlib.sha256(content).hexdigest(),
+                "checksum": None if broken else f"sha256:{hashlib.sha256(content).hexdigest()}",
             }
         )
     return listed
@@ -52,20 +52,20 @@ def test_subjects_and_participants_are_compared_both_ways():
 
 def test_identical_data_are_found_once_per_copy_and_only_for_samples():
     files = [
-        file("sub-01/eeg/sub-01_run-2_eeg.edf", sha256="a"),
-        file("sub-01/eeg/sub-01_run-1_eeg.edf", sha256="a"),
-        file("sub-02/eeg/sub-02_eeg.EDF", sha256="a"),
-        file("sub-01/eeg/sub-01_channels.tsv", sha256="b"),
-        file("sub-02/eeg/sub-02_channels.tsv", sha256="b"),
-        file("sub-01/meg/sub-01_acq-crosstalk_meg.fif", sha256="c"),
-        file("sub-02/meg/sub-02_acq-crosstalk_meg.fif", sha256="c"),
-        file("sub-01/meg/sub-01_meg.ds/x.meg4", sha256="d"),
-        file("sub-02/meg/sub-02_meg.ds/y.meg4", sha256="d"),
-        file("sub-01/meg/sub-01_meg.ds/x.hc", sha256="e"),
-        file("sub-02/meg/sub-02_meg.ds/y.hc", sha256="e"),
-        file("derivatives/clean/sub-01/eeg/sub-01_eeg.edf", sha256="a"),
-        file("sub-03/eeg/sub-03_eeg.edf", sha256=None),
-        file("sub-04/eeg/sub-04_eeg.edf", sha256=None),
+        file("sub-01/eeg/sub-01_run-2_eeg.edf", checksum="md5:a"),
+        file("sub-01/eeg/sub-01_run-1_eeg.edf", checksum="md5:a"),
+        file("sub-02/eeg/sub-02_eeg.EDF", checksum="md5:a"),
+        file("sub-01/eeg/sub-01_channels.tsv", checksum="md5:b"),
+        file("sub-02/eeg/sub-02_channels.tsv", checksum="md5:b"),
+        file("sub-01/meg/sub-01_acq-crosstalk_meg.fif", checksum="md5:c"),
+        file("sub-02/meg/sub-02_acq-crosstalk_meg.fif", checksum="md5:c"),
+        file("sub-01/meg/sub-01_meg.ds/x.meg4", checksum="md5:d"),
+        file("sub-02/meg/sub-02_meg.ds/y.meg4", checksum="md5:d"),
+        file("sub-01/meg/sub-01_meg.ds/x.hc", checksum="md5:e"),
+        file("sub-02/meg/sub-02_meg.ds/y.hc", checksum="md5:e"),
+        file("derivatives/clean/sub-01/eeg/sub-01_eeg.edf", checksum="md5:a"),
+        file("sub-03/eeg/sub-03_eeg.edf", checksum=None),
+        file("sub-04/eeg/sub-04_eeg.edf", checksum=None),
     ]
     issues = cross_check(files, None)
     assert {(i["code"], i["severity"]) for i in issues} == {("identical_data", "warning")}

@@ -14,7 +14,15 @@ from bidsmill.workflow.code_hash import _read
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src"
 # Import name -> name of the distribution, where they differ.
-DISTRIBUTIONS = {"hed": "hedtools", "yaml": "pyyaml", "mne": "mne-base", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "hed": "hedtools",
+    "nemar": "nemar-py",
+    "botocore": "boto3",
+    "urllib3": "boto3",
+    "yaml": "pyyaml",
+    "mne": "mne-base",
+    "sklearn": "scikit-learn",
+}
 STANDARD_LIBRARY = set(__import__("sys").stdlib_module_names)
 # Imported in functions that a rule's environment never reaches, with the reason.
 OPTIONAL = {"torch", "jsonschema", "yaml", "mne_bids", "snakemake"}
@@ -92,6 +100,6 @@ def test_the_imports_of_a_rule_are_covered(script):
 
 def test_the_lock_names_no_address_and_has_hashes():
     text = (ROOT / "requirements.lock").read_text()
-    assert "http" not in text and "--index" not in text and "file:" not in text
+    assert "://" not in text and "--index" not in text and "file:" not in text
     for entry in re.split(r"\n(?=\S)", text.strip()):
         assert "--hash=sha256:" in entry, entry[:80]

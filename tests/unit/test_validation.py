@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import Counter
@@ -15,6 +16,9 @@ from bidsmill.bids.hed_validation import run_hed_validation
 from bidsmill.bids.official_validator import run_validator
 from bidsmill.bids.validation import fatal_issues, validate_dataset
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.files import write_json
+from bidsmill.sources.presence import look_at, seen_of, write_state
+from bidsmill.workflow.validation import validate_locked
 
 # What the README of the corpus states of the official validator: errors, warnings.
 STATED = {
@@ -296,3 +300,94 @@ def test_without_hed_the_result_says_so(hed_dataset, silent_validator, tmp_path)
         "warnings": 0,
     }
     assert result["issues"] == []
+
+
+# --- the files of the lock ---------------------------------------------------------------------
+
+DESCRIPTION = b'{"Name": "n", "BIDSVersion": "1.9.0"}'
+LOCKED = {
+    "dataset_description.json": DESCRIPTION,
+    "sub-01/eeg/sub-01_task-x_eeg.edf": b"signal one",
+    "sub-02/eeg/sub-02_task-x_eeg.edf": b"signal two",
+    "sub-03/eeg/sub-03_task-x_eeg.edf": b"signal 333",
+}
+ONE, TWO, THREE = list(LOCKED)[1:]
+
+
+def write_results(root, results, source, entries, missing=None):
+    """Write what `validate_locked` reads, and return its first argument."""
+    overview = {"root": root.as_posix(), "source": source, "hed_version": None}
+    write_json(results / "plan" / "dataset.json", overview)
+    write_json(results / "lock.json", {"files": entries})
+    write_json(results / "fetch" / "dataset.json", {"missing": missing or {}})
+    return results / "plan" / "dataset.json"
+
+
+def own_issues(dataset_path, tmp_path):
+    validate_locked(dataset_path, tmp_path / "validation.json", fatal=[])
+    issues = json.loads((tmp_path / "validation.json").read_text())["issues"]
+    return {(i["code"], i["file"]) for i in issues if i["source"] == "bidsmill"}
+
+
+def digest(content):
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_files_in_place_that_are_not_those_of_the_lock(
+    hed_dataset, silent_validator, tmp_path, has_state
+):
+    """Without a state too: a committed lock leaves none."""
+    root, results = hed_dataset(LOCKED), tmp_path / "results"
+    (root / "sub-04").symlink_to("nowhere")
+    entries = [
+        {"path": path, "size": len(content), "checksum": digest(content)}
+        for path, content in LOCKED.items()
+    ]
+    entries.append({"path": "sub-04", "size": None, "checksum": None})
+    dataset_path = write_results(root, results, "local", entries)
+    if has_state:
+        state = {path: look_at(root / path) for path in LOCKED}
+        write_json(results / "lock-state.json", state)
+    assert ("source_changed", "sub-04") not in own_issues(dataset_path, tmp_path)
+    (root / ONE).write_bytes(b"another")
+    (root / TWO).unlink()
+    (root / THREE).unlink()
+    (root / THREE).write_bytes(LOCKED[THREE])
+    changed = {
+        file for code, file in own_issues(dataset_path, tmp_path) if code == "source_changed"
+    }
+    assert changed == {ONE, TWO}
+
+
+def test_fetched_files_that_are_not_those_of_the_lock(hed_dataset, silent_validator, tmp_path):
+    """Three came, one of them by a checksum that cannot be computed; one was not asked for."""
+    root, results = hed_dataset(LOCKED), tmp_path / "results"
+    (root / THREE).unlink()
+    entries = [
+        {"path": "dataset_description.json", "size": 37, "checksum": digest(DESCRIPTION)},
+        {"path": ONE, "size": 10, "checksum": "etag:abc-2"},
+        {"path": TWO, "size": 10, "checksum": f"md5:{hashlib.md5(b'signal two').hexdigest()}"},
+        {"path": THREE, "size": 10, "checksum": None, "version": "v1"},
+        {"path": "participants.tsv", "size": 1, "checksum": None, "version": "v1"},
+    ]
+    state = {
+        entry["path"]: seen_of(
+            root / entry["path"], hashlib.sha256(LOCKED[entry["path"]]).hexdigest(), entry
+        )
+        for entry in entries[:3]
+    }
+    write_state(results, "b0000", {ONE: state[ONE], TWO: state[TWO]})
+    write_state(results, "dataset", {entries[0]["path"]: state[entries[0]["path"]]})
+    missing = {"participants.tsv": ["fetch_failed", "the server said 500"]}
+    dataset_path = write_results(root, results, "s3", entries, missing)
+    found = own_issues(dataset_path, tmp_path)
+    assert {issue for issue in found if issue[0] in ("fetch_failed", "source_changed")} == {
+        ("fetch_failed", "participants.tsv")
+    }
+    for path in (ONE, TWO):
+        (root / path).write_bytes(b"SIGNAL 999")
+    assert own_issues(dataset_path, tmp_path) - found == {
+        ("source_changed", ONE),
+        ("source_changed", TWO),
+    }

@@ -26,6 +26,30 @@ def config(windows=FIXED, **settings) -> dict:
     return {"datasets": {"a": {"source": "sample", "windows": windows, **settings}}}
 
 
+def origin(source, **settings) -> dict:
+    """Return a config of one dataset that comes from elsewhere."""
+    return {"datasets": {"a": {"source": source, "windows": FIXED, **settings}}}
+
+
+# Keys that say where a dataset comes from, and which of them a source knows nothing of.
+ALL_ORIGIN = {
+    "path": "some/folder",
+    "id": "ds002718",
+    "url": "s3://bucket/ds",
+    "manifest": "manifest.tsv",
+    "endpoint": "https://example.org",
+    "profile": "lab",
+}
+MEANINGLESS = [
+    ("openneuro", {}, {"path", "url", "manifest", "profile"}),
+    ("nemar", {}, {"path", "url", "manifest", "profile"}),
+    ("s3", {"url": "s3://bucket/ds"}, {"path", "id", "manifest"}),
+    ("https", {"url": "https://example.org/ds"}, {"path", "id", "endpoint", "profile"}),
+    ("local", {"path": "x"}, {"id", "url", "manifest", "endpoint", "profile"}),
+    ("sample", {}, {"path", "id", "url", "manifest", "endpoint", "profile"}),
+]
+
+
 def problems(content, schema) -> list[str]:
     with pytest.raises(BidsmillError) as caught:
         resolve(content, schema)
@@ -86,7 +110,52 @@ TOP = [
     ({"datasets": {"a": {"source": "local", "windows": FIXED}}}, "datasets.a: the key 'path' is"),
     (
         {"datasets": {"a": {"source": "Sampel", "windows": FIXED}}},
-        "datasets.a.source: found 'Sampel', allowed are local, sample; did you mean 'sample'?",
+        "datasets.a.source: found 'Sampel', allowed are openneuro, nemar, s3, https, local, sample;"
+        " did you mean 'sample'?",
+    ),
+    ({**config(), "locks": "s3://bucket/x"}, "locks: found 's3://bucket/x', expected a folder"),
+    ({**config(), "locks": "~/locks"}, "locks: found '~/locks'; write the folder out, `~` is not"),
+    ({**config(), "locks": ""}, "locks: found '', expected a text of this length at least: 1"),
+    ({**config(), "locks": None}, "locks: found None, expected a value of type string"),
+    ({**config(), "lock": "x"}, "top level: unknown key 'lock'; did you mean 'locks'? known keys:"),
+    (origin("s3"), "datasets.a: the key 'url' is missing"),
+    (origin("https"), "datasets.a: the key 'url' is missing"),
+    (
+        origin("s3", url="bucket/ds"),
+        "datasets.a.url: found 'bucket/ds', expected an address that begins with s3://",
+    ),
+    (
+        origin("s3", url="https://s3.example.org/bucket/ds"),
+        "datasets.a.url: found 'https://s3.example.org/bucket/ds', expected an address that begins"
+        " with s3://",
+    ),
+    (
+        origin("https", url="http://example.org/ds"),
+        "datasets.a.url: found 'http://example.org/ds', expected an address that begins with"
+        " https://",
+    ),
+    (
+        origin("https", url="https://example.org/ds", manifest="lists/manifest.tsv"),
+        "datasets.a.manifest: found 'lists/manifest.tsv', expected a text that matches ^[^/]+",
+    ),
+    (
+        origin("https", url="https://example.org/ds", manifest="manifest.xml"),
+        "datasets.a.manifest: found 'manifest.xml', expected a text that matches ^[^/]+",
+    ),
+    (
+        origin("s3", url="s3://bucket/ds", endpoint="localhost:9000"),
+        "datasets.a.endpoint: found 'localhost:9000', expected a text that matches ^https?://",
+    ),
+    (origin("openneuro", id=""), "datasets.a.id: found '', expected a text of this length at"),
+    (origin("openneuro", id=2718), "datasets.a.id: found 2718, expected a value of type string"),
+    *(
+        (
+            origin(source, **{**needed, key: value}),
+            f"datasets.a.{key}: has no meaning with `source: {source}`",
+        )
+        for source, needed, keys in MEANINGLESS
+        for key, value in ALL_ORIGIN.items()
+        if key in keys
     ),
     (
         {"datasets": {"a": {"source": "sample"}}},
@@ -97,6 +166,31 @@ TOP = [
 DATASET = [
     ({"fitler": None}, "unknown key 'fitler'; did you mean 'filter'?"),
     ({"path": "x"}, ".path: has no meaning with `source: sample`"),
+    ({"folders": "code"}, ".folders: found 'code', expected a value of type array"),
+    (
+        {"folders": ["stimuli", "derivative"]},
+        ".folders.1: found 'derivative', allowed are derivatives, sourcedata, code, stimuli; did"
+        " you mean 'derivatives'?",
+    ),
+    ({"folders": ["phenotype"]}, ".folders.0: found 'phenotype', allowed are derivatives, source"),
+    ({"fetch": None}, ".fetch: found None, expected a value of type object"),
+    ({"fetch": {"paralel": 2}}, ".fetch: unknown key 'paralel'; did you mean 'parallel'?"),
+    ({"fetch": {"parallel": 0}}, ".fetch.parallel: found 0, expected at least 1"),
+    ({"fetch": {"parallel": 65}}, ".fetch.parallel: found 65, expected at most 64"),
+    ({"fetch": {"parallel": 2.5}}, ".fetch.parallel: found 2.5, expected a value of type integer"),
+    ({"fetch": {"bandwidth": 0}}, ".fetch.bandwidth: found 0, expected more than 0"),
+    (
+        {"fetch": {"bandwidth": "fast"}},
+        ".fetch.bandwidth: found 'fast', allowed: Most MB per second; null sets no limit",
+    ),
+    (
+        {"fetch": {"bandwidth": float("inf")}},
+        ".fetch.bandwidth: found inf, expected a finite number",
+    ),
+    ({"fetch": {"retries": -1}}, ".fetch.retries: found -1, expected at least 0"),
+    ({"fetch": {"retries": 101}}, ".fetch.retries: found 101, expected at most 100"),
+    ({"fetch": {"timeout": 0}}, ".fetch.timeout: found 0, expected more than 0"),
+    ({"fetch": {"timeout": None}}, ".fetch.timeout: found None, expected a value of type number"),
     ({"version": "a b"}, ".version: found 'a b', expected a text that matches ^[A-Za-z0-9]["),
     ({"filter": {"hgih": 40}}, ".filter: unknown key 'hgih'; did you mean 'high'?"),
     ({"filter": {"low": -1}}, ".filter.low: found -1, expected more than 0"),
@@ -309,11 +403,15 @@ def test_whatever_is_given_the_answer_is_for_people(schema, content):
 
 def test_every_setting_is_spelt_out(schema):
     resolved = resolve(config(), schema)
+    assert set(resolved) == {"store", "locks", "batches", "datasets"}
     assert resolved["store"] == "results/store"
+    assert resolved["locks"] == "config/locks"
     assert resolved["batches"] == {"recordings": 64, "gigabytes": 20}
     assert resolved["datasets"]["a"] == {
         "source": "sample",
         "include": {},
+        "folders": [],
+        "fetch": {"parallel": 8, "bandwidth": None, "retries": 6, "timeout": 60},
         "windows": {"kind": "fixed", "length": 2.0, "overlap": 0},
         "labels": {},
         "channels": {
@@ -337,6 +435,61 @@ def test_every_setting_is_spelt_out(schema):
         },
         "validate": {"fatal": []},
         "on_bad_recording": "quarantine",
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "settings"),
+    [
+        ("openneuro", {}),
+        ("openneuro", {"id": "ds002718", "version": "1.0.5", "endpoint": "http://127.0.0.1:9"}),
+        ("nemar", {"id": "nm000132", "version": "v1.0.0", "endpoint": "https://example.org"}),
+        ("s3", {"url": "s3://bucket"}),
+        ("s3", {"url": "s3://bucket/a/b", "endpoint": "http://127.0.0.1:9000", "profile": "lab"}),
+        ("https", {"url": "https://example.org/a/b/"}),
+        ("https", {"url": "https://example.org/ds", "manifest": "manifest.tsv"}),
+        ("https", {"url": "https://example.org/ds", "manifest": ".manifest.v2.json"}),
+        ("local", {"path": "some/folder"}),
+        ("sample", {}),
+    ],
+)
+def test_where_a_dataset_comes_from_is_taken_as_it_is(schema, source, settings):
+    resolved = resolve(origin(source, **settings), schema)["datasets"]["a"]
+    assert resolved["source"] == source
+    kept = {*ALL_ORIGIN, "version"}
+    assert {key: value for key, value in resolved.items() if key in kept} == settings
+
+
+def test_the_folder_of_locks_is_taken_as_it_is(schema):
+    assert resolve({**config(), "locks": "my/locks"}, schema)["locks"] == "my/locks"
+
+
+def test_of_fetch_the_rest_is_filled_in(schema):
+    """First from the dataset, then from the defaults, then from the schema."""
+    content = {
+        "datasets": {
+            "a": {"source": "sample", "fetch": {"parallel": 1}},
+            "b": {"source": "sample", "folders": [], "fetch": {"bandwidth": None}},
+        },
+        "defaults": {
+            "windows": FIXED,
+            "folders": ["code"],
+            "fetch": {"parallel": 2, "bandwidth": 0.5, "timeout": 1.5},
+        },
+    }
+    resolved = resolve(content, schema)["datasets"]
+    assert (resolved["a"]["folders"], resolved["b"]["folders"]) == (["code"], [])
+    assert resolved["a"]["fetch"] == {
+        "parallel": 1,
+        "bandwidth": 0.5,
+        "retries": 6,
+        "timeout": 1.5,
+    }
+    assert resolved["b"]["fetch"] == {
+        "parallel": 2,
+        "bandwidth": None,
+        "retries": 6,
+        "timeout": 1.5,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from bidsmill import batches
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts
+from bidsmill.sources import presence
 from bidsmill.workflow.plan import lock_dataset
 
 LIMITS = {"recordings": 3, "gigabytes": 20}
@@ -22,6 +24,10 @@ def stem(subject: int, task: str = "rest") -> str:
 
 def data(subject: int, task: str = "rest") -> str:
     return f"sub-{subject:02d}/eeg/{stem(subject, task)}.edf"
+
+
+def sha256(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 class Project:
@@ -51,6 +57,7 @@ class Project:
                 "source": "local",
                 "path": str(self.bids),
                 "include": include or {},
+                "folders": [],
                 **settings,
             },
             batches=limits,
@@ -100,17 +107,21 @@ def test_a_member_names_its_files_with_checksums(project):
         "datatype": "eeg",
         "data": data(3),
         "size": path.stat().st_size,
-        "files": {data(3): files.sha256_file(path)},
+        "files": {data(3): sha256(path)},
         "sidecars": {
             "events.tsv": [data(3).replace("_eeg.edf", "_events.tsv")],
             "events.json": ["task-rest_events.json"],
         },
         "sidecar_files": {
-            name: files.sha256_file(project.bids / name)
+            name: sha256(project.bids / name)
             for name in (data(3).replace("_eeg.edf", "_events.tsv"), "task-rest_events.json")
         },
         "alternatives": [],
     }
+
+
+def batch_files(plan: dict) -> set[str]:
+    return {path for m in plan["members"] for path in (*m["files"], *m["sidecar_files"])}
 
 
 def test_the_overview_of_the_dataset(project):
@@ -122,13 +133,56 @@ def test_the_overview_of_the_dataset(project):
         "snapshot": "1.2",
         "root": project.bids.as_posix(),
         "lock_sha256": files.canonical_sha256(lock),
-        "participants_sha256": None,
+        "participants": None,
         "hed_version": "8.3.0",
         "description": json.loads((project.bids / "dataset_description.json").read_text()),
         "source": "local",
         "batches": sorted(set(placed.values())),
         "recordings": {s: int(placed[s].removeprefix("b")) for s in sorted(placed)},
+        "dataset_files": ["dataset_description.json"],
+        "bytes": {
+            "dataset": (project.bids / "dataset_description.json").stat().st_size,
+            **{
+                name: sum((project.bids / path).stat().st_size for path in batch_files(plans[name]))
+                for name in set(placed.values())
+            },
+        },
+        "changes": {},
     }
+
+
+def test_the_overview_names_the_files_of_the_dataset(project):
+    project.put("participants.tsv", "participant_id\nsub-01\n")
+    project.put("README", "r")
+    project.put("sub-01/sub-01_scans.tsv", "filename\n")
+    project.put("sub-02/sub-02_scans.tsv", "filename\n")
+    project.put("sub-01/eeg/sub-01_photo.jpg", "p")
+    project.put("sub-01/anat/sub-01_T1w.nii.gz", "t")
+    project.put("derivatives/a.txt", "a")
+    overview = project.lock({"subject": [1]}, folders=["derivatives"])["dataset"]
+    assert overview["participants"] == sha256(project.bids / "participants.tsv")
+    assert overview["dataset_files"] == [
+        "README",
+        "dataset_description.json",
+        "derivatives/a.txt",
+        "participants.tsv",
+        "sub-01/eeg/sub-01_photo.jpg",
+        "sub-01/sub-01_scans.tsv",
+    ]
+
+
+def test_what_was_seen_of_files_outlives_their_batch(project):
+    """Else other limits of a batch would fetch every file again."""
+    placed = recordings_of(project.lock(limits={"recordings": 1, "gigabytes": 20}))
+    seen = {name: [1, 2, 3, name, "etag:x"] for name in placed}
+    for batch in set(placed.values()):
+        own = {name: seen[name] for name in placed if placed[name] == batch}
+        presence.write_state(project.results, batch, own)
+    project.lock(limits={"recordings": 64, "gigabytes": 20})
+    left = {path.stem for path in (project.results / "fetch-state").iterdir()}
+    assert left == {"dataset"} | ({"b0000"} & set(placed.values()))
+    found = presence.read_state(project.results)
+    assert {name: found[name] for name in placed} == seen
 
 
 def test_a_second_lock_moves_no_plan(project):

@@ -1,6 +1,6 @@
 """The tables of a dataset: recordings, events, samples with their labels, channels.
 
-Input: the manifests of all batches. Output: recordings.tsv, events.tsv, samples.parquet,
+Input: the manifests of all batches, participants.tsv. Output: recordings.tsv, events.tsv, samples.parquet,
 samples.tsv, channels.tsv, labels.json.
 """
 
@@ -8,6 +8,7 @@ samples.tsv, channels.tsv, labels.json.
 rule collate:
     input:
         dataset=overview_of,
+        fetched="results/{dataset}/fetch/dataset.json",
         plans=of_every_batch("plan"),
         annotated=of_every_batch("annotate"),
         converted=of_every_batch("convert"),

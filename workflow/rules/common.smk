@@ -4,6 +4,7 @@ import json
 
 from bidsmill.batches import batch_name
 from bidsmill.errors import BidsmillError
+from bidsmill.sources.remote import is_remote
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import check_duplicates, load_schema, resolve
 from bidsmill.workflow.summary import print_summary
@@ -26,6 +27,9 @@ except BidsmillError as problem:
 
 DATASETS = sorted(CONFIG["datasets"])
 
+# The settings that say where a dataset comes from.
+ORIGIN = ("source", "path", "id", "url", "manifest", "endpoint", "profile", "fetch")
+
 
 def code_of(rule_name):
     """Return the hash of a rule's script and of all that it imports from the library."""
@@ -45,6 +49,17 @@ def settings_of(*keys):
         return {key: settings[key] for key in keys if key in settings}
 
     return spec
+
+
+def committed_lock_of(wildcards):
+    """Return the lock that is committed for a dataset, if there is one."""
+    path = Path(CONFIG["locks"]) / f"{wildcards.dataset}.json"
+    return [str(path)] if path.is_file() else []
+
+
+def connections_of(wildcards):
+    """Return 1 for a dataset that is downloaded: the profile lets one such job run at a time."""
+    return int(is_remote(CONFIG["datasets"][wildcards.dataset]))
 
 
 def overview_of(wildcards):

@@ -1,7 +1,9 @@
-"""The files of one batch, complete and as they were locked.
+"""The files of a dataset, complete and as they were locked.
 
-Input: plan/{batch}.json. Output: fetch/{batch}.json (per recording: present, or missing and
-why). A local dataset is read in place.
+Input: plan/{batch}.json, or plan/dataset.json for the files that no single batch owns. Output:
+fetch/{batch}.json (per recording: present, or missing and why) and fetch/dataset.json. A local
+dataset is read in place. One job at a time downloads (`download` in the profile): it uses many
+connections, and the limits in the config are those of the whole run.
 """
 
 
@@ -18,11 +20,36 @@ rule fetch:
         "../../envs/sources.yaml"
     resources:
         mem_mb=1000,
-        runtime=240,
+        runtime=1440,
+        download=connections_of,
     params:
-        spec=settings_of("source", "path"),
+        spec=settings_of(*ORIGIN),
         code=code_of("fetch"),
     message:
         "fetch {wildcards.dataset} {wildcards.batch}"
     script:
         "../scripts/fetch.py"
+
+
+rule fetch_dataset:
+    input:
+        dataset=overview_of,
+    output:
+        manifest="results/{dataset}/fetch/dataset.json",
+    log:
+        "results/{dataset}/logs/fetch_dataset.log",
+    benchmark:
+        "results/{dataset}/benchmarks/fetch_dataset.tsv"
+    conda:
+        "../../envs/sources.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=240,
+        download=connections_of,
+    params:
+        spec=settings_of(*ORIGIN),
+        code=code_of("fetch_dataset"),
+    message:
+        "fetch {wildcards.dataset}"
+    script:
+        "../scripts/fetch_dataset.py"

@@ -1,12 +1,15 @@
 """Which version of a dataset is used.
 
-Input: the source that the config names. Output: lock.json (version, size and checksum of
-each file) and, undeclared because they are replaced only when their bytes differ,
-plan/{batch}.json and plan/dataset.json. News of a source are taken in by --forcerun lock.
+Input: the source that the config names, or the lock that is committed for it (config/locks/).
+Output: lock.json (version, and size, checksum and address of each file) and, undeclared because
+they are replaced only when their bytes differ, plan/{batch}.json and plan/dataset.json. News of
+a source are taken in by --forcerun lock; `bidsmill lock --update` shows them before.
 """
 
 
 checkpoint lock:
+    input:
+        committed=committed_lock_of,
     output:
         lock="results/{dataset}/lock.json",
     log:
@@ -18,8 +21,9 @@ checkpoint lock:
     resources:
         mem_mb=1000,
         runtime=120,
+        download=connections_of,
     params:
-        spec=settings_of("source", "path", "version", "include"),
+        spec=settings_of(*ORIGIN, "version", "include", "folders"),
         batches=CONFIG["batches"],
         code=code_of("lock"),
     message:

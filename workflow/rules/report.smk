@@ -6,6 +6,7 @@ Input: the tables, the certificate, the validation, the description. Output: rep
 
 rule report_dataset:
     input:
+        dataset=overview_of,
         converted=of_every_batch("convert"),
         recordings="results/{dataset}/recordings.tsv",
         events="results/{dataset}/events.tsv",

@@ -9,6 +9,7 @@ rule validate:
     input:
         dataset=overview_of,
         fetched=of_every_batch("fetch"),
+        shared="results/{dataset}/fetch/dataset.json",
     output:
         validation="results/{dataset}/validation.json",
     log:

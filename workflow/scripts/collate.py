@@ -16,6 +16,7 @@ if __name__ == "__main__":
             [Path(path) for path in snakemake.input.plans],
             [Path(path) for path in snakemake.input.annotated],
             [Path(path) for path in snakemake.input.converted],
+            Path(snakemake.input.fetched),
             {name: Path(path) for name, path in snakemake.output.items()},
             dataset=snakemake.wildcards.dataset,
             labels=snakemake.params.spec["labels"],

@@ -16,4 +16,5 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             settings=snakemake.params.spec,
             batches=snakemake.params.batches,
+            committed=next((Path(path) for path in snakemake.input), None),
         )

@@ -10,7 +10,7 @@ from bidsmill import batches
 from bidsmill.annotate.choice import check_choice
 from bidsmill.annotate.recording import AnnotateWork
 from bidsmill.formats import files
-from bidsmill.sources.local import read_state
+from bidsmill.sources.presence import read_state
 
 # Libraries that shape the events.
 LIBRARIES = ("hedtools", "mne", "pandas")
@@ -54,7 +54,7 @@ def annotate_batch(
         hed_version=dataset["hed_version"],
         choice=choice,
         use_annotations=settings["annotations"] == "when-no-events",
-        state=read_state(manifest_path.parents[1]),
+        state=read_state(manifest_path.parents[1], plan["batch"]),
         present={stem for stem, entry in fetched.items() if entry["status"] == "present"},
     )
     software = {name: version(name) for name in LIBRARIES}

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.annotate.labels import apply_labels
+from bidsmill.annotate.participants import locked_participants
 from bidsmill.bids.entities import entity_columns
 from bidsmill.bids.events import seconds
-from bidsmill.bids.participants import EMPTYROOM, read_participants
+from bidsmill.bids.participants import EMPTYROOM
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts, tables
+from bidsmill.sources.presence import read_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +67,7 @@ def collate_dataset(
     plan_paths: list[Path],
     annotate_paths: list[Path],
     convert_paths: list[Path],
+    fetched_path: Path,
     outputs: dict[str, Path],
     *,
     dataset: str,
@@ -78,6 +81,8 @@ def collate_dataset(
         ``plan/dataset.json``.
     plan_paths, annotate_paths, convert_paths : list of pathlib.Path
         Of all batches.
+    fetched_path : pathlib.Path
+        ``fetch/dataset.json``.
     outputs : dict
         ``recordings``, ``events``, ``samples``, ``samples_text``, ``channels``,
         ``vocabulary`` -> path.
@@ -109,7 +114,8 @@ def collate_dataset(
         _part(dataset, results, stem, converted[stem], annotated[stem])
         for stem in sorted(converted)
     ]
-    participants, notes = _locked_participants(overview)
+    missing = files.read_json(fetched_path)["missing"]
+    participants, notes = locked_participants(overview, missing, read_state(results, "dataset"))
     events, first_rows = _events_table(parts)
     samples, of_event = _samples_table(parts, participants, events, first_rows)
     columns, vocabulary = apply_labels(samples, labels, of_event, overview["hed_version"])
@@ -122,19 +128,6 @@ def collate_dataset(
     tables.write_tsv(outputs["channels"], _channels_table(parts))
     files.write_json(outputs["vocabulary"], {"labels": vocabulary, "notes": notes})
     log.info("%d recordings, %d events, %d rows", len(recordings), len(events), len(samples))
-
-
-def _locked_participants(overview: dict[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Read participants.tsv, if it is the one of the lock."""
-    path = Path(overview["root"]) / "participants.tsv"
-    found = files.sha256_file(path) if path.is_file() else None
-    if found != overview["participants_sha256"]:
-        raise BidsmillError(
-            "participants.tsv is not the file that was locked",
-            file=path,
-            todo="take the news in: snakemake --cores 2 --forcerun lock (with your --configfile)",
-        )
-    return read_participants(path.parent)
 
 
 def _entries(paths: list[Path]) -> dict[str, dict[str, Any]]:

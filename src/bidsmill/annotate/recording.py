@@ -13,7 +13,7 @@ from bidsmill.bids.reading import open_recording
 from bidsmill.bids.sidecars import merged_json
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
-from bidsmill.sources.local import State, require_files
+from bidsmill.sources.presence import State, require_files
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -54,7 +54,7 @@ def cross_check(
     ----------
     files : iterable of mapping
         ``path`` (relative to the dataset, with ``/``), ``size`` in bytes (None: a broken link)
-        and ``sha256`` (None: not known) of every file.
+        and ``checksum`` (None: not known) of every file.
     participants : sequence of str or None
         The column ``participant_id`` of participants.tsv (``sub-01``), or None without the file.
     root : pathlib.Path, optional
@@ -161,13 +161,13 @@ def _identical(files: Sequence[Mapping[str, Any]]) -> list[Issue]:
     for file in files:
         path = file["path"]
         if (
-            file.get("sha256")
+            file.get("checksum")
             and _subject(path)
             and _is_data(path)
             and PurePosixPath(path).suffix.lower() in SAMPLE_FILES
             and not CALIBRATION.search(path)
         ):
-            same[file["sha256"]].append(path)
+            same[file["checksum"]].append(path)
     return [
         _issue("warning", "identical_data", f"the same bytes as {paths[0]}", path)
         for paths in same.values()

@@ -13,8 +13,8 @@ from bidsmill.bids.reading import is_boundary
 from bidsmill.convert.recording import convert_recording
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
-from bidsmill.sources.local import State, read_state, require_files
 from bidsmill.sources.place import dataset_root
+from bidsmill.sources.presence import State, read_state, require_files
 
 # Libraries that shape the bytes of a matrix.
 LIBRARIES = ("mne", "numpy", "scipy", "pyarrow")
@@ -58,7 +58,7 @@ def convert_batch(
         settings={key: settings[key] for key in ("windows", "channels", "resample", "filter")},
         fetched=files.read_json(fetch_path)["members"],
         annotated=files.read_json(annotate_path)["members"],
-        state=read_state(results),
+        state=read_state(results, plan["batch"]),
     )
     software = {name: version(name) for name in LIBRARIES}
 
@@ -134,7 +134,7 @@ class ConvertWork:
             raise RecordingProblem(reason, annotated["message"])
         require_files(self.root, {**member["files"], **_signal_sidecars(member)}, self.state)
         return convert_recording(
-            member,
+            {**member, "files": fetched["files"]},
             self.root,
             self.results / "events" / f"{stem}.tsv",
             self.results / "matrix" / f"{stem}.parquet",

@@ -53,7 +53,7 @@ def convert_recording(
     Parameters
     ----------
     member : dict
-        The recording's entry in ``plan/{batch}.json``.
+        The recording's entry in ``plan/{batch}.json``, with the sha256 of its ``files``.
     root : pathlib.Path
         The dataset.
     events_path : pathlib.Path

@@ -10,6 +10,8 @@ from bidsmill.report.prose import dataset_readme, processing_prose
 from bidsmill.version import __version__
 
 CONTRACT = "1"
+# Settings of the machine that runs: they change no result, and are nobody else's business.
+OWN_SETTINGS = {"path", "endpoint", "profile", "fetch"}
 
 
 def describe_dataset(
@@ -75,7 +77,7 @@ def describe_dataset(
         "split": split["level"] if split["status"] == "done" else "refused",
         "split_reason": split.get("reason") or "",
         "validation": validation.get("counts", {}),
-        "settings": {key: settings[key] for key in sorted(settings) if key != "path"},
+        "settings": {key: settings[key] for key in sorted(set(settings) - OWN_SETTINGS)},
         "processing": processing_prose(settings),
         "software": _software([*inputs["annotated"], *inputs["converted"]], split),
     }

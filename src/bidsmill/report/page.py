@@ -34,7 +34,8 @@ def write_report(results: Path, page: Path, *, dataset: str) -> None:
     Parameters
     ----------
     results : pathlib.Path
-        ``results/{dataset}``: the tables, ``split.tsv``, the JSON documents and ``matrix/``.
+        ``results/{dataset}``: the tables, ``split.tsv``, the JSON documents, ``matrix/`` and
+        ``plan/dataset.json`` (what the last news of the source brought).
     page : pathlib.Path
         The file to write, atomically.
     dataset : str
@@ -53,6 +54,7 @@ def write_report(results: Path, page: Path, *, dataset: str) -> None:
             "about": inputs.description,
             "tiles": _tiles(inputs),
             "equipment": _equipment(inputs),
+            "changes": _changes(Path(results)),
             "fate": _fate_section(inputs),
             "split": {**_split_facts(inputs), **balance_section(inputs)},
             "responses": response_section(inputs, signals),
@@ -62,6 +64,12 @@ def write_report(results: Path, page: Path, *, dataset: str) -> None:
             "validation": _validation_section(inputs),
         }
     files.write_text(page, render(content))
+
+
+def _changes(results: Path) -> dict[str, Any]:
+    """Return what the last news of the source brought, {} where there were none."""
+    path = results / "plan" / "dataset.json"
+    return files.read_json(path).get("changes", {}) if path.is_file() else {}
 
 
 def render(content: dict[str, Any]) -> str:

@@ -74,7 +74,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``store``, ``batches`` and ``datasets``; each dataset holds all settings, its own
+        ``store``, ``locks``, ``batches`` and ``datasets``; each dataset holds all settings, its own
         first, then those of ``defaults``, then those of the schema.
 
     Raises
@@ -91,13 +91,15 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         }
         for name, settings in datasets.items():
             problems.extend(f"datasets.{name}.{text}" for text in contradictions(settings))
-        problems.extend(address_problems("store", config.get("store", "")))
+        for key in ("store", "locks"):
+            problems.extend(address_problems(key, config.get(key, "")))
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
     batches = _filled(config.get("batches") or {}, schema["properties"]["batches"], schema)
     store = config.get("store", schema["properties"]["store"]["default"])
-    return {"store": store, "batches": batches, "datasets": datasets}
+    locks = config.get("locks", schema["properties"]["locks"]["default"])
+    return {"store": store, "locks": locks, "batches": batches, "datasets": datasets}
 
 
 def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:

@@ -7,6 +7,16 @@ from typing import Any
 
 Settings = dict[str, Any]
 
+# What belongs to some sources only.
+ORIGIN_KEYS = {
+    "path": {"local"},
+    "id": {"openneuro", "nemar"},
+    "url": {"s3", "https"},
+    "manifest": {"https"},
+    "endpoint": {"openneuro", "nemar", "s3"},
+    "profile": {"s3"},
+}
+
 
 def contradictions(settings: Settings) -> list[str]:
     """Return what is wrong with the settings of one dataset, beyond what the schema can say.
@@ -28,15 +38,20 @@ def contradictions(settings: Settings) -> list[str]:
 def address_problems(key: str, address: str) -> Iterator[str]:
     """Say why an address is no folder of this machine."""
     if "://" in address:
-        yield f"{key}: found {address!r}, expected a folder: other addresses are not supported yet"
+        yield f"{key}: found {address!r}, expected a folder"
     if address.startswith("~"):
         yield f"{key}: found {address!r}; write the folder out, `~` is not replaced"
 
 
 def _source(settings: Settings) -> Iterator[str]:
-    if settings["source"] != "local" and "path" in settings:
-        yield f"path: has no meaning with `source: {settings['source']}`"
+    source = settings["source"]
+    for key, sources in ORIGIN_KEYS.items():
+        if key in settings and source not in sources:
+            yield f"{key}: has no meaning with `source: {source}`"
     yield from address_problems("path", settings.get("path", ""))
+    scheme = {"s3": "s3://", "https": "https://"}.get(source)
+    if scheme and not settings["url"].startswith(scheme):
+        yield f"url: found {settings['url']!r}, expected an address that begins with {scheme}"
 
 
 def _windows(settings: Settings) -> Iterator[str]:

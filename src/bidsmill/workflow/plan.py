@@ -11,7 +11,13 @@ from bidsmill.bids.entities import entity_columns
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
-from bidsmill.sources.lock import make_lock
+from bidsmill.sources.listing import identity
+from bidsmill.sources.lock import address_of, make_lock
+from bidsmill.sources.place import dataset_root
+from bidsmill.sources.presence import keep_state_of
+from bidsmill.sources.selection import files_of_dataset
+from bidsmill.workflow.committed import committed_lock
+from bidsmill.workflow.news import changes_since
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +26,12 @@ STAGES = ("fetch", "annotate", "convert")
 
 
 def lock_dataset(
-    lock_path: Path, *, dataset: str, settings: dict[str, Any], batches: dict[str, Any]
+    lock_path: Path,
+    *,
+    dataset: str,
+    settings: dict[str, Any],
+    batches: dict[str, Any],
+    committed: Path | None = None,
 ) -> None:
     """Lock a dataset and write the plans beside the lock.
 
@@ -34,9 +45,11 @@ def lock_dataset(
     dataset : str
         Dataset id.
     settings : dict
-        ``source``, ``path``, ``version``, ``include``.
+        Where the dataset comes from, ``version``, ``include`` and ``folders``.
     batches : dict
         Limits of a mean batch: ``recordings``, ``gigabytes``.
+    committed : pathlib.Path, optional
+        A lock that was made before and is used as it is: the source is not asked.
 
     Raises
     ------
@@ -44,17 +57,24 @@ def lock_dataset(
         If the dataset cannot be read or no recording matches ``include``.
     """
     results = lock_path.parent
-    lock = make_lock(dataset, settings, results)
+    if committed is None:
+        lock = make_lock(dataset, settings, results)
+    else:
+        lock = committed_lock(committed, dataset, settings)
     found = find_recordings(entry["path"] for entry in lock["files"])
     recordings = [recording for recording in found if included(recording, settings["include"])]
     if not recordings:
         raise BidsmillError(
             f"the dataset {dataset} holds no recording that is asked for",
-            file=lock["source"]["path"],
+            file=address_of(lock["source"]),
             found=f"{len(found)} recordings before `include` is applied",
             expected=_expected(found, settings["include"]),
         )
-    write_plans(results / "plan", lock, recordings, batches)
+    overview = {
+        "root": dataset_root(settings, results).as_posix(),
+        "dataset_files": files_of_dataset(lock["files"], found, recordings),
+    }
+    write_plans(results / "plan", lock, recordings, batches, overview)
     _forget_passing_problems(results)
     files.write_json(lock_path, lock)
 
@@ -86,11 +106,29 @@ def _expected(found: list[Recording], include: dict[str, Any]) -> str:
 
 
 def write_plans(
-    folder: Path, lock: dict[str, Any], recordings: list[Recording], batches: dict[str, Any]
+    folder: Path,
+    lock: dict[str, Any],
+    recordings: list[Recording],
+    batches: dict[str, Any],
+    overview: dict[str, Any],
 ) -> None:
-    """Write ``plan/{batch}.json`` for every batch, and ``plan/dataset.json``."""
+    """Write ``plan/{batch}.json`` for every batch, and ``plan/dataset.json``.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        ``results/{dataset}/plan``.
+    lock : dict
+        The lock.
+    recordings : list of Recording
+        Those that the config asks for.
+    batches : dict
+        Limits of a mean batch.
+    overview : dict
+        ``root`` and ``dataset_files``, for ``plan/dataset.json``.
+    """
     known = {entry["path"]: entry for entry in lock["files"]}
-    members = [_member(recording, known) for recording in recordings]
+    members = [plan_member(recording, known) for recording in recordings]
     count = number_of_batches(
         [member["size"] for member in members], batches["recordings"], batches["gigabytes"]
     )
@@ -98,29 +136,37 @@ def write_plans(
     for member in members:
         plans.setdefault(bucket(member["stem"], count), []).append(member)
     names = {batch_name(index): plans[index] for index in sorted(plans)}
+    lock_sha256 = files.canonical_sha256(lock)
+    overview = {
+        **overview,
+        "dataset": lock["dataset"],
+        "snapshot": lock["snapshot"],
+        "lock_sha256": lock_sha256,
+        "participants": identity(known.get("participants.tsv", {})),
+        "hed_version": lock["description"].get("HEDVersion"),
+        "description": _description(lock),
+        "source": lock["source"]["kind"],
+        "batches": list(names),
+        "recordings": {member["stem"]: bucket(member["stem"], count) for member in members},
+        "bytes": {
+            "dataset": sum(known[path]["size"] or 0 for path in overview["dataset_files"]),
+            **{name: _bytes_of(batch, known) for name, batch in names.items()},
+        },
+        "changes": changes_since(folder, lock["snapshot"], lock_sha256, members),
+    }
+    # Before the plans: what is new is told from the old ones, also when this is interrupted.
+    files.replace_if_different(folder / "dataset.json", files.json_bytes(overview))
     changed = 0
     for name, batch in names.items():
         plan = {"dataset": lock["dataset"], "batch": name, "batches": count, "members": batch}
         changed += files.replace_if_different(folder / f"{name}.json", files.json_bytes(plan))
-    overview = {
-        "dataset": lock["dataset"],
-        "snapshot": lock["snapshot"],
-        "root": lock["source"]["path"],
-        "lock_sha256": files.canonical_sha256(lock),
-        "participants_sha256": known.get("participants.tsv", {}).get("sha256"),
-        "hed_version": lock["description"].get("HEDVersion"),
-        "description": lock["description"],
-        "source": lock["source"]["kind"],
-        "batches": list(names),
-        "recordings": {member["stem"]: bucket(member["stem"], count) for member in members},
-    }
-    files.replace_if_different(folder / "dataset.json", files.json_bytes(overview))
     _remove_other_batches(folder.parent, count, set(names), {m["stem"] for m in members})
     log.info("%d recordings in %d batches, %d changed", len(members), len(names), changed)
 
 
 def _remove_other_batches(results: Path, count: int, names: set[str], stems: set[str]) -> None:
     """Remove plans, manifests and results of batches that have no members, and so no job."""
+    keep_state_of(results, names)
     for stage in ("plan", *STAGES):
         for path in (results / stage).glob("b*.json"):
             if path.stem not in names:
@@ -130,15 +176,37 @@ def _remove_other_batches(results: Path, count: int, names: set[str], stems: set
         remove_leavers(results / folder, count, empty, stems)
 
 
-def _member(recording: Recording, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _description(lock: dict[str, Any]) -> dict[str, Any]:
+    """Return dataset_description.json, with what only the archive states filled in."""
+    stated = {"License": lock["license"], "DatasetDOI": lock["doi"], "Authors": lock["authors"]}
+    filled = {key: value for key, value in stated.items() if value}
+    return {**filled, **{key: value for key, value in lock["description"].items() if value}}
+
+
+def _bytes_of(members: list[dict[str, Any]], known: dict[str, dict[str, Any]]) -> int:
+    """Return the bytes of all files that a batch fetches."""
+    paths = {path for m in members for path in (*m["files"], *m["sidecar_files"])}
+    return sum(known[path]["size"] or 0 for path in paths)
+
+
+def plan_member(recording: Recording, known: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return what a plan holds of a recording.
+
+    Parameters
+    ----------
+    recording : Recording
+        The recording.
+    known : dict
+        Path -> entry of the lock.
+    """
     sidecars = {path for paths in recording.sidecars.values() for path in paths}
     return {
         "stem": recording.stem,
         "datatype": recording.datatype,
         "data": recording.data,
         "size": sum(known[path]["size"] or 0 for path in recording.files),
-        "files": {path: known[path]["sha256"] for path in recording.files},
+        "files": {path: identity(known[path]) for path in recording.files},
         "sidecars": recording.sidecars,
-        "sidecar_files": {path: known[path]["sha256"] for path in sorted(sidecars)},
+        "sidecar_files": {path: identity(known[path]) for path in sorted(sidecars)},
         "alternatives": recording.alternatives,
     }

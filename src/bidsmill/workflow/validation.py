@@ -11,7 +11,9 @@ from bidsmill.bids.participants import read_participants
 from bidsmill.bids.validation import fatal_issues, validate_dataset
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
-from bidsmill.sources.local import checksums, read_state
+from bidsmill.sources.listing import Entry, identity
+from bidsmill.sources.presence import is_locked_file, look_at, read_state
+from bidsmill.sources.remote import REMOTE
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
     names = [f"sub-{subject}" for subject in participants]
     has_table = (root / "participants.tsv").is_file()
     checks = cross_check(lock["files"], names if has_table else None, root=root)
-    checks += _changed_files(dataset_path.parents[1], root, lock["files"])
+    checks += _not_as_locked(dataset_path.parents[1], root, lock["files"], overview["source"])
     result = validate_dataset(
         root, output=output, hed_version=overview["hed_version"], cross_checks=checks
     )
@@ -56,17 +58,28 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
     log.info("issues by severity and code: %s", result["counts"])
 
 
-def _changed_files(results: Path, root: Path, locked: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return an issue for each file that is not the one of the lock; only moved files are read."""
-    paths = [entry["path"] for entry in locked]
-    found, _ = checksums(root, paths, read_state(results))
-    return [
-        {
-            "severity": "error",
-            "code": "source_changed",
-            "file": now["path"],
-            "message": "this is not the file that was locked",
-        }
-        for now, then in zip(found, locked, strict=True)
-        if now["sha256"] != then["sha256"]
-    ]
+def _not_as_locked(
+    results: Path, root: Path, locked: list[Entry], source: str
+) -> list[dict[str, Any]]:
+    """Return an issue for each file that did not come or is not the one of the lock.
+
+    Only files that moved since they were locked or fetched are read. Of an archive only a part
+    may have been asked for: what was not is no issue.
+    """
+    state = read_state(results)
+    missing = files.read_json(results / "fetch" / "dataset.json")["missing"]
+    issues = [_issue(code, path, message) for path, (code, message) in missing.items()]
+    for entry in locked:
+        path, known = entry["path"], state.get(entry["path"])
+        if known is None and source in REMOTE:
+            continue
+        look = look_at(root / path, known)
+        if look is None and identity(entry) is None:
+            continue  # it was a broken link when it was locked
+        if look is None or not is_locked_file(root / path, look, identity(entry), known):
+            issues.append(_issue("source_changed", path, "this is not the file that was locked"))
+    return issues
+
+
+def _issue(code: str, path: str, message: str) -> dict[str, Any]:
+    return {"severity": "error", "code": code, "file": path, "message": message}

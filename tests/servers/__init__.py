@@ -1,0 +1,1 @@
+"""Real servers on loopback that tests start on free ports and stop again."""
