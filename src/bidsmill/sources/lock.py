@@ -168,7 +168,7 @@ def read_lock(path: Path) -> dict[str, Any]:
             file=path,
             found=f"contract {found}",
             expected=f"contract {CONTRACT}",
-            todo="write it again: bidsmill lock --update --accept",
+            todo="remove it, and write it again: bidsmill lock",
         )
     wrong = [key for key, kind in SHAPE.items() if not isinstance(content.get(key), kind)]
     if not wrong and not isinstance(content["source"].get("kind"), str):
@@ -180,7 +180,7 @@ def read_lock(path: Path) -> dict[str, Any]:
             "the lock is damaged",
             file=path,
             found=f"no sound value of {', '.join(wrong)}",
-            todo="restore it, or write it again: bidsmill lock --update --accept",
+            todo="restore it, or remove it and write it again: bidsmill lock",
         )
     check_names(content["files"], str(path))
     return content

@@ -33,7 +33,9 @@ def committed_lock(path: Path, dataset: str, settings: dict[str, Any]) -> dict[s
     found = {"dataset": lock["dataset"], "source": source["kind"]}
     for key, default in (("id", dataset), ("url", None)):
         if key in source:
-            expected[key], found[key] = settings.get(key, default), source[key]
+            # A lock has the address of a folder with a slash at its end.
+            expected[key] = str(settings.get(key, default)).rstrip("/")
+            found[key] = source[key].rstrip("/")
     if settings.get("version"):
         # NEMAR calls version 1.0.0 v1.0.0.
         expected["version"] = settings["version"].removeprefix("v")

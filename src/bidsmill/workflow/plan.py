@@ -83,13 +83,21 @@ def _forget_passing_problems(results: Path) -> None:
     """Remove the manifests that hold problems which this look at the source may have ended.
 
     A file that was missing or changed and is now again as it was leaves the plan as it is: without
-    its manifest the batch runs again, and treats just those recordings.
+    its manifests the batch runs again, and treats just those recordings. All of its stages do, as
+    a file that was lost after the fetch is missed by a later one.
     """
+    batches = {
+        path.name
+        for stage in STAGES
+        for path in (results / stage).glob("b*.json")
+        if any(m.get("reason") in PASSING for m in files.read_json(path)["members"].values())
+    }
     for stage in STAGES:
-        for path in (results / stage).glob("b*.json"):
-            members = files.read_json(path)["members"].values()
-            if any(member.get("reason") in PASSING for member in members):
-                path.unlink()
+        for name in batches:
+            (results / stage / name).unlink(missing_ok=True)
+    shared = results / "fetch" / "dataset.json"
+    if shared.is_file() and files.read_json(shared)["missing"]:
+        shared.unlink()
 
 
 def _expected(found: list[Recording], include: dict[str, Any]) -> str:
