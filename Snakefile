@@ -1,5 +1,6 @@
 """bidsmill: from BIDS archives of EEG, MEG, iEEG and EMG to matrices you can train on."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,7 +9,12 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 # The library is found here by every rule and every job, also inside conda environments.
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# Before any installed version of it: the code whose hash the rules track is the code that runs.
+LIBRARY = str(Path(workflow.basedir) / "src")
+sys.path.insert(0, LIBRARY)
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [LIBRARY, *filter(None, [os.environ.get("PYTHONPATH")])]
+)
 
 
 # A config on the command line replaces the default one, it does not add to it.

@@ -70,7 +70,7 @@ class Run:
 
     def bytes_of_results(self) -> dict[str, bytes]:
         """Return every result but logs, timings, hidden files and what holds times."""
-        left_out = {"logs", "benchmarks"}
+        left_out = {"logs", "benchmarks", "fetch-state"}
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
             for path in sorted(self.results.rglob("*"))

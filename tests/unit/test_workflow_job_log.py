@@ -51,15 +51,14 @@ def test_a_problem_for_people(tmp_path):
     code, terminal, log = run(tmp_path, f"raise {problem}")
     assert code == 1
     assert terminal == "bidsmill: no such thing; file: a.edf; to do: fetch it\n"
-    assert "ERROR bidsmill: no such thing; file: a.edf; to do: fetch it\n" in log
-    assert "Traceback (most recent call last)" in log
-    assert "BidsmillError" in log
+    assert log.endswith("ERROR bidsmill: no such thing; file: a.edf; to do: fetch it\n")
+    assert "Traceback" not in log
 
 
 def test_a_recording_problem_is_one_too(tmp_path):
     code, terminal, log = run(tmp_path, "raise RecordingProblem('x', 'not usable')")
     assert (code, terminal) == (1, "bidsmill: not usable\n")
-    assert "Traceback" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.parametrize("error", ["ZeroDivisionError", "KeyError", "MemoryError", "OSError"])
@@ -95,8 +94,7 @@ def test_names_that_are_not_utf8(tmp_path):
     assert code == 1
     assert "bad; file: M\\udcfcller.edf" in terminal
     assert "bad; file: M\\udcfcller.edf" in log
-    assert "Traceback" in log
-    assert "Traceback" not in terminal
+    assert "Traceback" not in log + terminal
 
 
 def test_an_interrupt_is_no_fault(tmp_path):

@@ -148,6 +148,7 @@ def test_the_overview_of_the_dataset(project):
             },
         },
         "changes": {},
+        "attempt": 0,
     }
 
 
@@ -235,17 +236,18 @@ def test_batches_without_recordings_leave_nothing_behind(project):
 
 
 def test_a_restored_file_ends_its_quarantine(project):
-    """The plan is as it was, so that only the missing manifest makes the batch run again."""
+    """The lock is as it was, so that the plan says that its batch is to run again."""
     placed = recordings_of(project.lock())
     folder = project.results / "fetch"
     for name in sorted(set(placed.values())):
         lost = name == placed[stem(5)]
         member = {"status": "missing", "reason": "file_missing" if lost else "empty_file"}
         files.write_json(folder / f"{name}.json", {"members": {"x": member}})
-    before = project.times()
-    project.lock()
-    assert project.times() == before
-    assert {path.stem for path in folder.iterdir()} == set(placed.values()) - {placed[stem(5)]}
+    before, plans = project.times(), project.lock()
+    moved = {name for name, time in project.times().items() if time != before[name]}
+    assert moved == {f"{placed[stem(5)]}.json"}
+    assert {plan["attempt"] for plan in plans.values()} == {0, 1}
+    assert plans[placed[stem(5)]]["attempt"] == 1
 
 
 def test_more_recordings_make_more_batches(project):

@@ -8,6 +8,7 @@ from typing import Any
 from bidsmill.bids.participants import read_participants
 from bidsmill.errors import BidsmillError
 from bidsmill.sources.presence import State, is_locked_file, look_at
+from bidsmill.sources.remote import REMOTE
 
 
 def locked_participants(
@@ -45,9 +46,11 @@ def locked_participants(
     locked = overview["participants"]
     there = look is not None and is_locked_file(path, look, locked, known)
     if there != (locked is not None):
+        # A file that was fetched is fetched again; one on a disk is locked anew.
+        rule = "fetch_dataset" if overview["source"] in REMOTE else "lock"
         raise BidsmillError(
             "participants.tsv is not the file that was locked",
             file=path,
-            todo="take the news in: snakemake --cores 2 --forcerun lock (with your --configfile)",
+            todo=f"snakemake --cores 2 --forcerun {rule} (with the --configfile of this run)",
         )
     return read_participants(path.parent)

@@ -75,6 +75,9 @@ class Reader(Protocol):
             As the server answers.
         """
 
+    def is_encrypted(self, entry: Entry) -> bool:
+        """Return whether the bytes of a file cannot change on their way unnoticed (TLS)."""
+
     def close(self) -> None:
         """Close all connections."""
 

@@ -17,7 +17,7 @@ from bidsmill.formats.files import inside
 from bidsmill.sources.answers import Arrived, Failed, Reader, Refused, WrongAnswer, unreachable
 from bidsmill.sources.listing import Entry
 from bidsmill.sources.pace import Pace
-from bidsmill.sources.partial import Partial, leftovers_in, temporary_stem, tidy
+from bidsmill.sources.partial import Partial, leftovers_in, temporary_stem, tidy_all
 from bidsmill.sources.retries import Passing, try_again
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class _Arrival:
     counted: int = 0
     fresh_starts: int = 0
     failed: Failed | None = None
+    sha256: str | None = None
 
 
 @dataclass
@@ -105,7 +106,7 @@ class Download:
             self._run_workers()
             # Also what processes left that were killed since.
             failed = [e for e in entries if isinstance(self._outcomes[e["path"]], Failed)]
-            _tidy_all(folders, failed)
+            tidy_all(folders, failed)
         except OSError as error:
             raise _as_error(error, self.root) from None
         return self._outcomes
@@ -114,7 +115,7 @@ class Download:
         """Make a task of each file, and return the folders in which files will lie."""
         targets = {entry["path"]: inside(self.root, entry["path"]) for entry in entries}
         folders = sorted({target.parent for target in targets.values()})
-        _tidy_all(folders, entries)
+        tidy_all(folders, entries)
         leftovers = {folder: leftovers_in(folder) for folder in folders}
         for entry in entries:
             target = targets[entry["path"]]
@@ -287,28 +288,37 @@ class Download:
 
     def _finish(self, arrival: _Arrival) -> None:
         """Give a whole file its final name, if it is the file that was asked for."""
-        partial = arrival.partial
-        wrong = partial.wrong_checksum()
-        problem = None
-        if wrong:
-            problem = Failed(
-                "wrong_checksum",
-                f"found {wrong}, expected {arrival.entry['checksum']}",
-            )
-        elif not partial.verified and _is_page(partial.head(), arrival.entry["path"]):
-            problem = Failed("not_data", "an HTML page came in place of the file")
+        partial, path = arrival.partial, arrival.entry["path"]
+        found = partial.found_checksum()
+        problem = self._problem_of(arrival, found)
         if problem is None:
-            sha256, verified = partial.sha256, partial.verified
+            sha256 = partial.sha256
             partial.commit()
-            del self._under_way[arrival.entry["path"]]
+            del self._under_way[path]
             self.landed(arrival.entry, sha256)
-            self._outcomes[arrival.entry["path"]] = Arrived(sha256, verified)
+            self._outcomes[path] = Arrived(sha256, verified=found is not None)
         elif arrival.fresh_starts < FRESH_STARTS:
-            log.info("%s: %s; asking again", arrival.entry["path"], problem.message)
+            log.info("%s: %s; asking again", path, problem.message)
             arrival.fresh_starts += 1
             self._again(arrival, in_ranges=arrival.in_ranges)
         else:
             self._fail(arrival, problem, keep=False)
+
+    def _problem_of(self, arrival: _Arrival, found: str | None) -> Failed | None:
+        """Return what speaks against a whole file."""
+        entry = arrival.entry
+        if found is not None:
+            expected = entry["checksum"]
+            text = f"found {found}, expected {expected}"
+            return None if found == expected else Failed("wrong_checksum", text)
+        if _is_page(arrival.partial.head(), entry["path"]):
+            return Failed("not_data", "an HTML page came in place of the file")
+        if self.reader.is_encrypted(entry) or arrival.sha256 == arrival.partial.sha256:
+            return None
+        # TLS notices bytes that change on their way; here only a second answer can.
+        first, arrival.sha256 = arrival.sha256, arrival.partial.sha256
+        text = "two answers differ" if first else "no checksum to compare with"
+        return Failed("wrong_checksum", text)
 
     def _again(self, arrival: _Arrival, *, in_ranges: bool) -> None:
         self._count(arrival, -arrival.counted)
@@ -347,12 +357,6 @@ class _Broken(Exception):
 
 
 _AGAIN_IN_ONE_PIECE = Failed("", "")
-
-
-def _tidy_all(folders: list[Path], wanted: list[Entry]) -> None:
-    stems = {temporary_stem(entry) for entry in wanted}
-    for folder in folders:
-        tidy(folder, stems)
 
 
 def _as_failure(problem: Passing | Refused, retries: int) -> Failed:

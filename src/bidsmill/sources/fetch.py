@@ -10,9 +10,10 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
-from bidsmill.sources.answers import Arrived, Failed, Reader, unreachable
+from bidsmill.sources.answers import Arrived, Failed, Reader, Refused, WrongAnswer, unreachable
 from bidsmill.sources.download import Download
 from bidsmill.sources.listing import Entry, identity
+from bidsmill.sources.partial import tidy_all
 from bidsmill.sources.place import dataset_root
 from bidsmill.sources.presence import (
     State,
@@ -145,8 +146,9 @@ def _remove_files(root: Path, gone: State) -> None:
     """Remove files that were fetched once and are no longer in the lock."""
     for path, seen in sorted(gone.items()):
         target = files.inside(root, path)
-        # Only what nobody has touched since is ours to remove.
-        if look_at(target, seen) == seen:
+        # Only what nobody has changed since is ours to remove (a copy of it has another inode).
+        look = look_at(target, seen)
+        if look and look[3] == seen[3]:
             target.unlink()
             _remove_empty(target.parent, root)
             log.info("removed %s: it is no longer in the lock", path)
@@ -203,6 +205,8 @@ def fetch_files(
     asked = {entry["path"] for entry in entries}
     seen.update({path: known for path, known in state.items() if path not in asked})
     log.info("%d files are there, %d to fetch", len(entries) - len(wanted), len(wanted))
+    folders = {(root / entry["path"]).parent for entry in entries}
+    tidy_all(folders, wanted)
     if not wanted:
         write_state(results, name, seen)
         return {}
@@ -312,5 +316,8 @@ def _require_answers(
 
     try:
         try_again(ask, 2)
-    except Passing:
-        raise unreachable(failed[0].message) from None
+    except Refused:
+        return  # somebody is there
+    except Passing as problem:
+        if not isinstance(problem, WrongAnswer) or problem.code == "not_data":
+            raise unreachable(failed[0].message) from None

@@ -56,6 +56,11 @@ class HttpReader:
         # Path -> number of renewals when its address was first refused without a reason.
         self._doubted: dict[str, int] = {}
 
+    def is_encrypted(self, entry: Entry) -> bool:
+        """Return whether a file comes over TLS."""
+        url = self._fresh.get(entry["path"]) or entry.get("url") or ""
+        return url.startswith("https:")
+
     def close(self) -> None:
         """Close all connections."""
         self._client.close()

@@ -173,13 +173,14 @@ def read_lock(path: Path) -> dict[str, Any]:
     wrong = [key for key, kind in SHAPE.items() if not isinstance(content.get(key), kind)]
     if not wrong and not isinstance(content["source"].get("kind"), str):
         wrong = ["source"]
-    if not wrong and not all(_is_entry(entry) for entry in content["files"]):
-        wrong = ["files"]
+    if not wrong:
+        bad = [entry for entry in content["files"] if not _is_entry(entry)]
+        wrong = [f"files: {str(entry)[:200]}" for entry in bad[:3]]
     if wrong:
         raise BidsmillError(
             "the lock is damaged",
             file=path,
-            found=f"no sound value of {', '.join(wrong)}",
+            found=f"no sound value of {'; '.join(wrong)}",
             todo="restore it, or remove it and write it again: bidsmill lock",
         )
     check_names(content["files"], str(path))

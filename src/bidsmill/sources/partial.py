@@ -12,9 +12,11 @@ import hashlib
 import os
 import secrets
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from bidsmill.formats.files import PART_SUFFIX
+from bidsmill.sources.checksums import Checksums, Hasher
 from bidsmill.sources.listing import Entry, identity
 
 LOG_SUFFIX = ".log" + PART_SUFFIX
@@ -38,13 +40,16 @@ class Partial:
     ----------
     whole : int
         Bytes from the start that are written and hashed.
+    stated : str or None
+        The checksum in the lock.
     """
 
     def __init__(self, target: Path, entry: Entry, leftovers: list[Path]):
         self.target = target
         self._listed_size: int | None = entry["size"]
         self._name = temporary_stem(entry)
-        self._algorithm, self._expected = _verifiable(entry)
+        self.stated: str | None = entry.get("checksum")
+        self._trusts_checksum = True
         self._guard = threading.Lock()
         self._hashing = False
         self._done: dict[int, int] = {}
@@ -77,8 +82,7 @@ class Partial:
         # Where the source does not say, what came before says nothing about what comes now.
         self.size = self._listed_size
         self._done.clear()
-        self._sha256 = hashlib.sha256()
-        self._other = _hasher(self._algorithm, self.size)
+        self._checksums = Checksums(self.stated, self.size)
 
     def _resume(self) -> None:
         """Go on where the log of an earlier process ends, if the bytes agree with it."""
@@ -87,7 +91,7 @@ class Partial:
         # A log never speaks of the whole file, see `_log_progress`.
         if self.size is not None and 0 < length <= there and length < self.size:
             self._hash_up_to(length)
-            if self._sha256.hexdigest() == digest:
+            if self.sha256 == digest:
                 return
         self.reset()
 
@@ -102,9 +106,7 @@ class Partial:
             content = os.pread(self._file, min(READ_BYTES, stop - self.whole), self.whole)
             if not content:
                 return
-            self._sha256.update(content)
-            if self._other:
-                self._other.update(content)
+            self._checksums.update(content)
             self.whole += len(content)
 
     def write(self, content: bytes | memoryview, offset: int) -> None:
@@ -140,7 +142,7 @@ class Partial:
 
     def _log_progress(self) -> None:
         if self.size is not None and self.whole < self.size:
-            self._log.write(f"{self.whole} {self._sha256.hexdigest()}\n".encode())
+            self._log.write(f"{self.whole} {self.sha256}\n".encode())
             self._log.flush()
 
     def head(self) -> bytes:
@@ -150,32 +152,25 @@ class Partial:
     @property
     def sha256(self) -> str:
         """The sha256 of what is whole."""
-        return self._sha256.hexdigest()
+        return self._checksums.sha256
 
-    def wrong_checksum(self) -> str | None:
-        """Return the checksum found if it is not the expected one, else None."""
-        if self._algorithm is None:
-            return None
-        if self._algorithm == "git" and self._other is None:
-            self._hash_as_git()
-        hasher = self._other or self._sha256
-        found = hasher.hexdigest()
-        return None if found == self._expected else f"{self._algorithm}:{found}"
+    def found_checksum(self) -> str | None:
+        """Return the checksum that was computed in the algorithm of the source.
 
-    def _hash_as_git(self) -> None:
-        """Hash once more: the header of a git blob holds the size, which was not known before."""
-        self._other = _hasher("git", self.whole)
+        Returns
+        -------
+        str or None
+            None if the source states none, or one that cannot be computed.
+        """
+        return self._checksums.found(self._feed) if self._trusts_checksum else None
+
+    def _feed(self, hasher: Hasher) -> None:
         for start in range(0, self.whole, READ_BYTES):
-            self._other.update(os.pread(self._file, min(READ_BYTES, self.whole - start), start))
-
-    @property
-    def verified(self) -> bool:
-        """Whether the source states a checksum that `wrong_checksum` compares with."""
-        return self._algorithm is not None
+            hasher.update(os.pread(self._file, min(READ_BYTES, self.whole - start), start))
 
     def trust_size_only(self) -> None:
         """Expect no checksum: the server says that what it states is none of the content."""
-        self._algorithm = None
+        self._trusts_checksum = False
 
     def commit(self) -> None:
         """Sync the content to the disk and give it its final name."""
@@ -242,6 +237,13 @@ def tidy(folder: Path, keep: set[str]) -> None:
             log.unlink(missing_ok=True)
 
 
+def tidy_all(folders: Iterable[Path], wanted: Iterable[Entry]) -> None:
+    """Call `tidy` on folders; what can serve to download the wanted files stays."""
+    stems = {temporary_stem(entry) for entry in wanted}
+    for folder in folders:
+        tidy(folder, stems)
+
+
 def remove(path: Path) -> None:
     """Remove a temporary file and its log."""
     _log_of(path).unlink(missing_ok=True)
@@ -290,18 +292,3 @@ def _hold(file: int, path: Path, *, without_locks: bool) -> bool:
         return os.stat(path).st_ino == os.fstat(file).st_ino
     except OSError:
         return False
-
-
-def _verifiable(entry: Entry) -> tuple[str | None, str]:
-    algorithm, _, digest = (entry.get("checksum") or "").partition(":")
-    return (algorithm, digest) if algorithm in ("sha256", "md5", "git") else (None, "")
-
-
-def _hasher(algorithm: str | None, size: int | None):
-    """Return what computes a checksum besides sha256, None where sha256 is enough."""
-    if algorithm == "md5":
-        return hashlib.md5(usedforsecurity=False)
-    if algorithm == "git" and size is not None:
-        # Git, "Git Objects": the hash of a blob covers a header with its size.
-        return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-    return None

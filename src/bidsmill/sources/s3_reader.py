@@ -30,6 +30,10 @@ class S3Reader:
         self._bucket, self._prefix = split_address(settings["url"])
         self._client = open_client(settings, settings["fetch"]["parallel"])
 
+    def is_encrypted(self, entry: Entry) -> bool:
+        """Return whether objects come over TLS."""
+        return self._client.meta.endpoint_url.startswith("https:")
+
     def close(self) -> None:
         """Close all connections."""
         self._client.close()

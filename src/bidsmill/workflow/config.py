@@ -37,7 +37,7 @@ def check_duplicates(path: str | Path) -> None:
 
     try:
         waiting = [yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BidsmillError("the config is no YAML", file=path, found=error) from None
     seen = set()
     while waiting:

@@ -17,8 +17,8 @@ from bidsmill.errors import BidsmillError
 def job_log(path: str | Path) -> Iterator[None]:
     """Write the log messages of a job to its log file, warnings and errors to stderr too.
 
-    A `BidsmillError` ends the job with its message and without a traceback on the terminal;
-    the log file holds both.
+    A `BidsmillError` ends the job with its message, which says all that a person needs; after any
+    other error the log file holds the traceback, too.
 
     Parameters
     ----------
@@ -43,7 +43,6 @@ def job_log(path: str | Path) -> Iterator[None]:
             yield
     except BidsmillError as error:
         logger.error("%s", error)
-        _append_traceback(to_file)
         sys.exit(1)
     except KeyboardInterrupt:
         logger.info("interrupted")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -74,30 +75,33 @@ def lock_dataset(
         "root": dataset_root(settings, results).as_posix(),
         "dataset_files": files_of_dataset(lock["files"], found, recordings),
     }
-    write_plans(results / "plan", lock, recordings, batches, overview)
-    _forget_passing_problems(results)
+    again = _with_passing_problems(results)
+    write_plans(results / "plan", lock, recordings, batches, overview, again)
     files.write_json(lock_path, lock)
 
 
-def _forget_passing_problems(results: Path) -> None:
-    """Remove the manifests that hold problems which this look at the source may have ended.
+def _with_passing_problems(results: Path) -> set[str]:
+    """Return the batches, and ``dataset``, with problems that this look may have ended.
 
-    A file that was missing or changed and is now again as it was leaves the plan as it is: without
-    its manifests the batch runs again, and treats just those recordings. All of its stages do, as
-    a file that was lost after the fetch is missed by a later one.
+    A file that was missing or changed and is now again as it was leaves the lock as it is. Their
+    plans get another number of attempts, so that they run again and treat what had a problem.
     """
-    batches = {
-        path.name
+    again = {
+        path.stem
         for stage in STAGES
         for path in (results / stage).glob("b*.json")
         if any(m.get("reason") in PASSING for m in files.read_json(path)["members"].values())
     }
-    for stage in STAGES:
-        for name in batches:
-            (results / stage / name).unlink(missing_ok=True)
     shared = results / "fetch" / "dataset.json"
     if shared.is_file() and files.read_json(shared)["missing"]:
-        shared.unlink()
+        again.add("dataset")
+    return again
+
+
+def _attempt(path: Path, again: set[str]) -> int:
+    """Return how often a plan was made for another attempt."""
+    before = files.read_json(path).get("attempt", 0) if path.is_file() else 0
+    return before + (path.stem in again)
 
 
 def _expected(found: list[Recording], include: dict[str, Any]) -> str:
@@ -119,6 +123,7 @@ def write_plans(
     recordings: list[Recording],
     batches: dict[str, Any],
     overview: dict[str, Any],
+    again: Collection[str] = (),
 ) -> None:
     """Write ``plan/{batch}.json`` for every batch, and ``plan/dataset.json``.
 
@@ -134,6 +139,8 @@ def write_plans(
         Limits of a mean batch.
     overview : dict
         ``root`` and ``dataset_files``, for ``plan/dataset.json``.
+    again : collection of str
+        Batches, and ``dataset``, that are to run again though nothing in their plan changed.
     """
     known = {entry["path"]: entry for entry in lock["files"]}
     members = [plan_member(recording, known) for recording in recordings]
@@ -161,13 +168,21 @@ def write_plans(
             **{name: _bytes_of(batch, known) for name, batch in names.items()},
         },
         "changes": changes_since(folder, lock["snapshot"], lock_sha256, members),
+        "attempt": _attempt(folder / "dataset.json", set(again)),
     }
     # Before the plans: what is new is told from the old ones, also when this is interrupted.
     files.replace_if_different(folder / "dataset.json", files.json_bytes(overview))
     changed = 0
     for name, batch in names.items():
-        plan = {"dataset": lock["dataset"], "batch": name, "batches": count, "members": batch}
-        changed += files.replace_if_different(folder / f"{name}.json", files.json_bytes(plan))
+        path = folder / f"{name}.json"
+        plan = {
+            "dataset": lock["dataset"],
+            "batch": name,
+            "batches": count,
+            "attempt": _attempt(path, set(again)),
+            "members": batch,
+        }
+        changed += files.replace_if_different(path, files.json_bytes(plan))
     _remove_other_batches(folder.parent, count, set(names), {m["stem"] for m in members})
     log.info("%d recordings in %d batches, %d changed", len(members), len(names), changed)
 
