@@ -66,6 +66,10 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/publish.smk"
 
 
+onstart:
+    ask_for_news()
+
+
 onsuccess:
     show_summary()
 

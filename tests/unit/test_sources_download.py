@@ -27,7 +27,7 @@ from bidsmill.sources.download import BLOCK_BYTES, FRESH_STARTS, Download
 from bidsmill.sources.fetch import fetch_batch
 from bidsmill.sources.http_reader import HttpReader
 from bidsmill.sources.listing import identity
-from bidsmill.sources.partial import Partial
+from bidsmill.sources.partial import Partial, tidy_all
 from bidsmill.sources.retries import asked_wait
 
 SMALL = random.Random(1).randbytes(40_000)
@@ -349,6 +349,7 @@ def test_leftovers_of_killed_processes(site, tmp_path, checksum, habit, tampered
     site.habits[path] = [habit]
     outcomes, counts = downloaded(tmp_path, [wanted])
     assert isinstance(outcomes[path], Arrived)
+    tidy_all([tmp_path / "sub-01"], [])
     assert files_in(tmp_path) == {path: LARGE}
     assert sum(counts) == len(LARGE)
     if habit == "plain" and not tampered:

@@ -12,10 +12,11 @@ import pytest
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
-from bidsmill.sources.fetch import fetch_batch, fetch_dataset, fetch_files
+from bidsmill.sources.fetch import fetch_batch, fetch_dataset
 from bidsmill.sources.lock import make_lock, read_lock
 from bidsmill.sources.place import dataset_root
 from bidsmill.sources.presence import read_state, seen_of, write_state
+from bidsmill.sources.remote_files import RemoteDataset, fetch_files
 from bidsmill.sources.sample import SAMPLE_VERSION, write_sample
 
 
@@ -282,6 +283,7 @@ def test_what_a_batch_no_longer_asks_for_is_still_known(tmp_path):
         # No file is asked for: the server is not there.
         settings = {"source": "s3", "url": "s3://bucket", "endpoint": "http://127.0.0.1:9"}
         settings["fetch"] = {"parallel": 1, "bandwidth": None, "retries": 0, "timeout": 1}
-        known = read_state(results, batch)
-        assert fetch_files("ds", settings, results, [entry], "1", batch, known) == {}
+        locked = {entry["path"]: entry for entry in entries}
+        source = RemoteDataset("ds", settings, results, "1", locked)
+        assert fetch_files(source, [entry["path"]], batch) == {}
         assert read_state(results, batch)[entry["path"]] == state[entry["path"]]

@@ -4,9 +4,10 @@ import json
 
 from bidsmill.batches import batch_name
 from bidsmill.errors import BidsmillError
-from bidsmill.sources.remote import is_remote
+from bidsmill.sources.place import is_remote
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import check_duplicates, load_schema, resolve
+from bidsmill.workflow.losses import tell_losses
 from bidsmill.workflow.summary import print_summary
 from snakemake.exceptions import WorkflowError
 
@@ -27,8 +28,17 @@ except BidsmillError as problem:
 
 DATASETS = sorted(CONFIG["datasets"])
 
+if workflow.is_main_process:
+    tell_losses(DATASETS)
+
 # The settings that say where a dataset comes from.
-ORIGIN = ("source", "path", "id", "url", "manifest", "endpoint", "profile", "fetch")
+ORIGIN = ("source", "path", "id", "url", "manifest")
+# How it is reached changes nothing that is made: scripts find it in the config, not in `params`.
+CONNECTION = ("endpoint", "profile", "fetch")
+config["connections"] = {
+    name: {key: settings[key] for key in CONNECTION if key in settings}
+    for name, settings in CONFIG["datasets"].items()
+}
 
 
 def code_of(rule_name):
@@ -49,6 +59,14 @@ def settings_of(*keys):
         return {key: settings[key] for key in keys if key in settings}
 
     return spec
+
+
+def ask_for_news():
+    """Tell the jobs whether the rule `lock` was forced: only then is a source asked again."""
+    asked = workflow.dag_settings
+    forced = {*asked.forcerun}
+    if asked.forceall or asked.forcetargets or "lock" in forced:
+        os.environ["BIDSMILL_TAKE_NEWS"] = "yes"
 
 
 def committed_lock_of(wildcards):

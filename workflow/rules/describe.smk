@@ -27,7 +27,11 @@ rule describe:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=lambda wildcards: CONFIG["datasets"][wildcards.dataset],
+        settings=lambda wildcards: {
+            key: value
+            for key, value in CONFIG["datasets"][wildcards.dataset].items()
+            if key not in CONNECTION
+        },
         code=code_of("describe"),
     message:
         "describe {wildcards.dataset}"

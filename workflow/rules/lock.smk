@@ -3,7 +3,8 @@
 Input: the source that the config names, or the lock that is committed for it (config/locks/).
 Output: lock.json (version, and size, checksum and address of each file) and, undeclared because
 they are replaced only when their bytes differ, plan/{batch}.json and plan/dataset.json. News of
-a source are taken in by --forcerun lock; `bidsmill lock --update` shows them before.
+a source are taken in by --forcerun lock, and by nothing else; `bidsmill lock --update` shows them
+before.
 """
 
 
@@ -21,7 +22,6 @@ checkpoint lock:
     resources:
         mem_mb=1000,
         runtime=120,
-        download=connections_of,
     params:
         spec=settings_of(*ORIGIN, "version", "include", "folders"),
         batches=CONFIG["batches"],

@@ -14,6 +14,7 @@ if __name__ == "__main__":
         fetch_batch(
             Path(snakemake.input.plan),
             Path(snakemake.output.manifest),
-            settings=snakemake.params.spec,
+            settings=snakemake.params.spec
+            | snakemake.config["connections"][snakemake.wildcards.dataset],
             results=Path(snakemake.input.plan).parents[1],
         )

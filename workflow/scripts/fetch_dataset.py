@@ -14,6 +14,7 @@ if __name__ == "__main__":
         fetch_dataset(
             Path(snakemake.input.dataset),
             Path(snakemake.output.manifest),
-            settings=snakemake.params.spec,
+            settings=snakemake.params.spec
+            | snakemake.config["connections"][snakemake.wildcards.dataset],
             results=Path(snakemake.input.dataset).parents[1],
         )

@@ -1,5 +1,6 @@
 """Lock one dataset and plan its batches."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ if __name__ == "__main__":
         lock_dataset(
             Path(snakemake.output.lock),
             dataset=snakemake.wildcards.dataset,
-            settings=snakemake.params.spec,
+            settings=snakemake.params.spec
+            | snakemake.config["connections"][snakemake.wildcards.dataset],
             batches=snakemake.params.batches,
+            take_news=bool(os.environ.get("BIDSMILL_TAKE_NEWS")),
             committed=next((Path(path) for path in snakemake.input), None),
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 from bidsmill.bids.participants import read_participants
 from bidsmill.errors import BidsmillError
+from bidsmill.sources.place import REMOTE
 from bidsmill.sources.presence import State, is_locked_file, look_at
-from bidsmill.sources.remote import REMOTE
 
 
 def locked_participants(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 # Long names of the entities that bidsmill shows as columns (BIDS 1.10, appendix "Entities").
@@ -37,6 +38,7 @@ class BidsName:
     extension: str = ""
 
 
+@lru_cache(maxsize=200_000)
 def parse_name(path: str) -> BidsName:
     """Take the name of a BIDS file apart.
 

@@ -39,6 +39,8 @@ def applicable(
     for folder in reversed(folders):
         found = []
         for path in by_folder.get(folder, []):
+            if not path.endswith(f"{suffix}{extension}"):
+                continue
             name = parse_name(path)
             if name.suffix != suffix or name.extension != extension:
                 continue

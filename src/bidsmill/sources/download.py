@@ -17,7 +17,7 @@ from bidsmill.formats.files import inside
 from bidsmill.sources.answers import Arrived, Failed, Reader, Refused, WrongAnswer, unreachable
 from bidsmill.sources.listing import Entry
 from bidsmill.sources.pace import Pace
-from bidsmill.sources.partial import Partial, leftovers_in, temporary_stem, tidy_all
+from bidsmill.sources.partial import Partial, leftovers_in, temporary_stem
 from bidsmill.sources.retries import Passing, try_again
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ class Download:
         Called with each number of bytes that came and stayed (negative: thrown away).
     landed : callable
         Called with the entry and the sha256 of each file that has its final name.
+    answers : callable
+        Asked after many failures in a row: whether the source still gives out anything.
     """
 
     root: Path
@@ -70,6 +72,7 @@ class Download:
     settings: dict[str, Any]
     arrived: Callable[[int], None] = lambda count: None
     landed: Callable[[Entry, str], None] = lambda entry, sha256: None
+    answers: Callable[[], bool] = lambda: False
     _outcomes: dict[str, Arrived | Failed] = field(default_factory=dict)
     _under_way: dict[str, _Arrival] = field(default_factory=dict)
     _tasks: deque = field(default_factory=deque)
@@ -102,26 +105,22 @@ class Download:
             has come so far is resumed next time.
         """
         try:
-            folders = self._prepare(entries)
+            self._prepare(entries)
             self._run_workers()
-            # Also what processes left that were killed since.
-            failed = [e for e in entries if isinstance(self._outcomes[e["path"]], Failed)]
-            tidy_all(folders, failed)
         except OSError as error:
             raise _as_error(error, self.root) from None
         return self._outcomes
 
-    def _prepare(self, entries: list[Entry]) -> list[Path]:
-        """Make a task of each file, and return the folders in which files will lie."""
+    def _prepare(self, entries: list[Entry]) -> None:
+        """Make a task of each file."""
         targets = {entry["path"]: inside(self.root, entry["path"]) for entry in entries}
-        folders = sorted({target.parent for target in targets.values()})
-        tidy_all(folders, entries)
-        leftovers = {folder: leftovers_in(folder) for folder in folders}
+        leftovers = {
+            folder: leftovers_in(folder) for folder in {t.parent for t in targets.values()}
+        }
         for entry in entries:
             target = targets[entry["path"]]
             found = leftovers[target.parent].get(temporary_stem(entry), [])
             self._tasks.append((self._open, entry, target, found))
-        return folders
 
     def _run_workers(self) -> None:
         workers = [
@@ -337,7 +336,9 @@ class Download:
             self._silent_failures += 1
             # Without this a source that went away would be asked for every file in turn.
             if self._silent_failures >= SILENT_FAILURES:
-                raise unreachable(problem.message)
+                if not self.answers():
+                    raise unreachable(problem.message)
+                self._silent_failures = 0
 
 
 class _GivenUp(Exception):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bidsmill.bids.pointers import pointed_to_by
 from bidsmill.errors import BidsmillError
 from bidsmill.sources.answers import Refused, WrongAnswer
-from bidsmill.sources.listing import Entry
+from bidsmill.sources.listing import Entry, version_in
 from bidsmill.sources.retries import Passing
 from bidsmill.sources.web import open_client, passing_problems, raise_if_passing
 
@@ -81,6 +81,9 @@ class HttpReader:
 
     def _address(self, entry: Entry) -> str:
         url = self._fresh.get(entry["path"]) or entry.get("url")
+        if url and not entry["checksum"] and version_in(url) != version_in(entry.get("url") or url):
+            text = f"the archive now gives out another version of {entry['path']}"
+            raise Refused("source_changed", text)
         if url is None and entry.get("signed"):
             self._ask_for_addresses(self._renewals)
             url = self._fresh.get(entry["path"])
@@ -98,7 +101,9 @@ class HttpReader:
             # A new address that is another one is worth an attempt; so is a time that is over. But
             # signed addresses always differ: where a new one is refused too, the file is missing.
             over = EXPIRED.search(response.read()[:4096])
-            self._ask_for_addresses(renewals)
+            # An address without signature does not end: one look at the archive is enough for all.
+            if over or entry.get("signed") or not self._renewals:
+                self._ask_for_addresses(renewals)
             first = self._doubted.setdefault(path, renewals) == renewals
             if over or (first and self._fresh.get(path, url) != url):
                 raise Passing(f"{path}: HTTP {status}, the address has expired")

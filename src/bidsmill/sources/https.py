@@ -100,7 +100,7 @@ def base_address(url: Any) -> str:
             file=f"https://{host}{parts.path}",
             found="a user, a password or a query",
             expected=f"e.g. {example}",
-            todo="name user and password in ~/.netrc: they do not belong into a lock",
+            todo="use a server that asks for none: a password does not belong into a lock",
         )
     return url.rstrip("/") + "/"
 

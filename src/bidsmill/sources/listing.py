@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 # One file of a listing and of a lock:
 #   path      str, POSIX, relative to the dataset's root
@@ -45,18 +46,21 @@ class Listing:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-# Parts of a query that make an address a key to the file for a while: signatures of S3 (versions
-# 4 and 2), Google Cloud Storage, Azure (`sig`) and CloudFront.
-SIGNATURE = re.compile(
-    r"[?&](?:X-Amz-(?:Signature|Credential|Security-Token)|X-Goog-Signature|AWSAccessKeyId"
-    r"|Signature|Expires|Key-Pair-Id|sig)=",
-    re.IGNORECASE,
-)
+# The parts of a query that name a version. Any other may be a signature or a token: a secret that
+# also ends.
+PLAIN_QUERY = {"versionId"}
 
 
 def is_signed(url: str) -> bool:
-    """Return whether an address carries a signature: a secret that also ends."""
-    return SIGNATURE.search(url) is not None
+    """Return whether an address carries more than a place: a signature, a token, a password."""
+    parts = urlsplit(url)
+    keys = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    return "@" in parts.netloc or bool(keys - PLAIN_QUERY)
+
+
+def version_in(url: str) -> str | None:
+    """Return the version of an object in S3 that an address names."""
+    return dict(parse_qsl(urlsplit(url).query)).get("versionId")
 
 
 def annex_checksum(key: str) -> str | None:

@@ -10,18 +10,17 @@ from bidsmill.bids.sidecars import read_json_sidecar
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources import local
-from bidsmill.sources.fetch import fetch_files
 from bidsmill.sources.listing import CHECKSUM, Entry, Listing
 from bidsmill.sources.names import check_names
-from bidsmill.sources.place import dataset_root
+from bidsmill.sources.place import dataset_root, is_remote
 from bidsmill.sources.presence import read_state
-from bidsmill.sources.remote import is_remote, list_dataset
-from bidsmill.sources.selection import is_raw
+from bidsmill.sources.remote import list_dataset
+from bidsmill.sources.remote_files import DATASET, DESCRIPTION, RemoteDataset, fetch_files
+from bidsmill.sources.selection import is_raw, leads_elsewhere
 
 log = logging.getLogger(__name__)
 
 CONTRACT = "2"
-DESCRIPTION = "dataset_description.json"
 SHAPE: dict[str, type] = {
     "dataset": str,
     "source": dict,
@@ -92,7 +91,7 @@ def make_lock(dataset: str, settings: dict[str, Any], results: Path) -> dict[str
 def _listing(dataset: str, settings: dict[str, Any], results: Path) -> Listing:
     if is_remote(settings):
         listing = list_dataset(dataset, settings)
-        check_names(listing.files, address_of(listing.source))
+        check_names([e for e in listing.files if _is_kept(e, settings)], address_of(listing.source))
         # What was seen of a folder on a disk says nothing of files that are fetched.
         (results / "lock-state.json").unlink(missing_ok=True)
         return listing
@@ -112,21 +111,31 @@ def _listing(dataset: str, settings: dict[str, Any], results: Path) -> Listing:
     return Listing(snapshot or "local", listed, source)
 
 
+def _is_kept(entry: Entry, settings: dict[str, Any]) -> bool:
+    """Return whether a file comes into the lock, or has a name that speaks against the listing.
+
+    Names in folders that are left out may be such as no other disk could hold; names that lead
+    out of the dataset are none that may be left out in silence.
+    """
+    path = entry["path"]
+    return not isinstance(path, str) or leads_elsewhere(path) or is_raw(path, settings["folders"])
+
+
 def _description(
     dataset: str, settings: dict[str, Any], results: Path, listing: Listing, entries: list[Entry]
 ) -> dict[str, Any]:
     """Return the content of dataset_description.json; {} if it is no JSON object."""
     root = dataset_root(settings, results)
     if is_remote(settings):
-        wanted = [entry for entry in entries if entry["path"] == DESCRIPTION]
-        if not wanted:
+        locked = {entry["path"]: entry for entry in entries}
+        if DESCRIPTION not in locked:
             raise BidsmillError(
                 "this is no BIDS dataset",
                 file=address_of(listing.source),
                 expected=f"a file {DESCRIPTION} at the top",
             )
-        known = ("dataset", read_state(results, "dataset"))
-        problems = fetch_files(dataset, settings, results, wanted, listing.snapshot, *known)
+        source = RemoteDataset(dataset, settings, results, listing.snapshot, locked)
+        problems = fetch_files(source, [DESCRIPTION], DATASET)
         for code, message in problems.values():
             raise BidsmillError(f"{DESCRIPTION} cannot be fetched ({code})", found=message)
     description, problem = read_json_sidecar(root / DESCRIPTION)
@@ -160,7 +169,11 @@ def read_lock(path: Path) -> dict[str, Any]:
         If the file is absent, not a lock, of another contract, or holds names or checksums that
         cannot be.
     """
-    content = files.read_json(path)
+    return check_lock(files.read_json(path), path)
+
+
+def check_lock(content: Any, path: Path) -> dict[str, Any]:
+    """Return the content of a file as a lock; see `read_lock` for the errors."""
     if not isinstance(content, dict) or content.get("contract") != CONTRACT:
         found = content.get("contract") if isinstance(content, dict) else type(content).__name__
         raise BidsmillError(

@@ -105,7 +105,7 @@ class Partial:
         while self.whole < stop:
             content = os.pread(self._file, min(READ_BYTES, stop - self.whole), self.whole)
             if not content:
-                return
+                raise OSError("a temporary file was cut short by another program")
             self._checksums.update(content)
             self.whole += len(content)
 
@@ -235,6 +235,25 @@ def tidy(folder: Path, keep: set[str]) -> None:
         # Left by a process that ended right after it gave the file its name.
         if not log.with_name(log.name.removesuffix(LOG_SUFFIX) + PART_SUFFIX).exists():
             log.unlink(missing_ok=True)
+
+
+def begun_bytes(root: Path, wanted: list[Entry]) -> int:
+    """Return how many bytes of files lie whole in temporary files.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The dataset's folder.
+    wanted : list of dict
+        The files.
+    """
+    folders = {(root / entry["path"]).parent for entry in wanted}
+    begun = {folder: leftovers_in(folder) for folder in folders}
+    total = 0
+    for entry in wanted:
+        found = begun[(root / entry["path"]).parent].get(temporary_stem(entry), [])
+        total += max((_logged(path)[0] for path in found), default=0)
+    return total
 
 
 def tidy_all(folders: Iterable[Path], wanted: Iterable[Entry]) -> None:

@@ -106,7 +106,8 @@ def check_files(root: Path, wanted: dict[str, str | None], state: State) -> tupl
         if kind:
             return "content_not_fetched", (
                 f"{name} is a {kind} pointer: the content was not fetched"
-                " (fetch it, e.g. with `datalad get` or `git lfs pull`, then --forcerun lock)"
+                " (in your own folder fetch it, e.g. with `datalad get` or `git lfs pull`, then"
+                " --forcerun lock; of an archive tell its keepers)"
             )
         look = look_at(path, state.get(name))
         if look is None:

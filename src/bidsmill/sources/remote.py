@@ -8,14 +8,6 @@ from typing import Any
 
 from bidsmill.sources.listing import Listing
 
-# The sources whose files come over the network. The others lie on a disk already.
-REMOTE = ("openneuro", "nemar", "s3", "https")
-
-
-def is_remote(settings: dict[str, Any]) -> bool:
-    """Return whether the files of a dataset are fetched over the network."""
-    return settings["source"] in REMOTE
-
 
 def _with_endpoint(settings: dict[str, Any]) -> dict[str, Any]:
     """Fill in the endpoint from the environment, where the config names none.

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -113,7 +114,9 @@ def split_address(url: Any) -> tuple[str, str]:
     return match[1], f"{prefix}/" if prefix else ""
 
 
-def open_client(settings: dict[str, Any], connections: int = 10) -> Any:
+def open_client(
+    settings: dict[str, Any], connections: int = 10, attempts: int | None = None
+) -> Any:
     """Return a boto3 client for the bucket of a dataset.
 
     Credentials of a named profile are used as they are. Without a profile, credentials that boto3
@@ -130,6 +133,8 @@ def open_client(settings: dict[str, Any], connections: int = 10) -> Any:
         (``retries``, ``timeout`` in seconds).
     connections : int
         Most connections at a time.
+    attempts : int, optional
+        How often boto3 itself asks; as ``fetch`` says if absent.
 
     Raises
     ------
@@ -140,18 +145,19 @@ def open_client(settings: dict[str, Any], connections: int = 10) -> Any:
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, prefix = split_address(settings.get("url"))
+    client_of = partial(_client, settings, connections, attempts)
     with explained(f"s3://{bucket}/{prefix}", settings):
         session = boto3.Session(profile_name=settings.get("profile"))
         if session.get_credentials() is None:
-            return _client(session, settings, connections, anonymous=True)
-        client = _client(session, settings, connections, anonymous=False)
+            return client_of(session, anonymous=True)
+        client = client_of(session, anonymous=False)
         if settings.get("profile"):
             return client
         try:
             client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
         except ClientError as error:
             if _code(error) in REFUSED:
-                stranger = _client(session, settings, connections, anonymous=True)
+                stranger = client_of(session, anonymous=True)
                 try:
                     stranger.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
                 except (ClientError, BotoCoreError):
@@ -161,16 +167,24 @@ def open_client(settings: dict[str, Any], connections: int = 10) -> Any:
         return client
 
 
-def _client(session: Any, settings: dict[str, Any], connections: int, *, anonymous: bool) -> Any:
+def _client(
+    settings: dict[str, Any],
+    connections: int,
+    attempts: int | None,
+    session: Any,
+    *,
+    anonymous: bool,
+) -> Any:
     from botocore import UNSIGNED
     from botocore.config import Config
 
-    timeout, retries = settings["fetch"]["timeout"], settings["fetch"]["retries"]
+    timeout = settings["fetch"]["timeout"]
+    attempts = attempts or settings["fetch"]["retries"] + 1
     config = Config(
         signature_version=UNSIGNED if anonymous else None,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        retries={"mode": "standard", "total_max_attempts": retries + 1},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=timeout,
         read_timeout=timeout,
         max_pool_connections=connections,

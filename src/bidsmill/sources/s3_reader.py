@@ -8,7 +8,7 @@ from typing import Any
 
 from bidsmill.sources.answers import Refused, WrongAnswer
 from bidsmill.sources.listing import Entry
-from bidsmill.sources.retries import PASSING_STATUS, Passing
+from bidsmill.sources.retries import PASSING_STATUS, Passing, asked_wait
 from bidsmill.sources.s3 import open_client, split_address
 
 CHUNK_BYTES = 1 << 20
@@ -28,7 +28,7 @@ class S3Reader:
 
     def __init__(self, settings: dict[str, Any]):
         self._bucket, self._prefix = split_address(settings["url"])
-        self._client = open_client(settings, settings["fetch"]["parallel"])
+        self._client = open_client(settings, settings["fetch"]["parallel"], attempts=1)
 
     def is_encrypted(self, entry: Entry) -> bool:
         """Return whether objects come over TLS."""
@@ -45,7 +45,7 @@ class S3Reader:
         if entry.get("version"):
             request["VersionId"] = entry["version"]
         elif (entry.get("checksum") or "").startswith(("md5:", "etag:")):
-            request["IfMatch"] = entry["checksum"].partition(":")[2]
+            request["IfMatch"] = f'"{entry["checksum"].partition(":")[2]}"'
         if start or stop != entry["size"]:
             request["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
         with _translated(entry["path"]):
@@ -104,7 +104,9 @@ def _translated(path: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = error.response.get("Error", {}).get("Code", "")
         if status in PASSING_STATUS or code in PASSING_CODES:
-            raise Passing(f"{path}: {code or status}") from None
+            headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+            wait = asked_wait(headers.get("retry-after"))
+            raise Passing(f"{path}: {code or status}", wait) from None
         if status == 412:
             raise Refused(
                 "source_changed", f"{path} is another object now than the lock's"

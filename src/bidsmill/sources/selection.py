@@ -32,6 +32,12 @@ def is_raw(path: str, folders: list[str]) -> bool:
     return len(parts) == 1 or parts[0] not in OTHER_FOLDERS or parts[0] in folders
 
 
+def leads_elsewhere(path: str) -> bool:
+    """Return whether a name is no plain path below the dataset's folder."""
+    parts = path.split("/")
+    return any(part in ("", ".", "..") for part in parts) or any(c in path for c in "\\\0:")
+
+
 def files_of_dataset(
     entries: list[Entry], every: list[Recording], chosen: list[Recording]
 ) -> list[str]:

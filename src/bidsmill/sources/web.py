@@ -63,8 +63,17 @@ def passing_problems(what: str) -> Iterator[None]:
 
     try:
         yield
+    except httpx.UnsupportedProtocol:
+        raise  # the address is wrong, and stays so
     except (httpx.TimeoutException, httpx.TransportError) as error:
         text = str(error) or "no answer"
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            raise BidsmillError(
+                "the server cannot be trusted",
+                file=what,
+                found=text,
+                todo="name the file of certificates to trust: SSL_CERT_FILE=...",
+            ) from None
         raise Passing(f"{what}: {type(error).__name__}: {text}") from error
 
 

@@ -1,4 +1,4 @@
-"""Locks that are committed with a config: with them a run can be repeated for ever."""
+"""Locks that were made before: committed with a config, or kept from the run before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,49 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
-from bidsmill.sources.lock import read_lock
+from bidsmill.formats import files
+from bidsmill.sources import local
+from bidsmill.sources.lock import check_lock, read_lock
+from bidsmill.sources.place import dataset_root, is_remote
+from bidsmill.sources.presence import read_state
+
+
+def kept_lock(results: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the lock of the run before, if it answers the same question.
+
+    Snakemake removes ``lock.json`` before the rule runs. Without this copy, a change of the code,
+    or a source that does not answer, would lose the version that is in use.
+
+    Parameters
+    ----------
+    results : pathlib.Path
+        ``results/{dataset}``.
+    asked : dict
+        The settings that the lock depends on.
+    """
+    path = results / "lock-kept.json"
+    try:
+        kept = files.read_json(path) if path.is_file() else {}
+        if kept.get("asked") != asked:
+            return None
+        return check_lock(kept["lock"], path)
+    except (BidsmillError, AttributeError, KeyError):
+        return None
+
+
+def keep_lock(results: Path, asked: dict[str, Any], lock: dict[str, Any]) -> None:
+    """Keep a lock for `kept_lock`."""
+    path = results / "lock-kept.json"
+    files.replace_if_different(path, files.json_bytes({"asked": asked, "lock": lock}))
+
+
+def look_at_folder(lock: dict[str, Any], settings: dict[str, Any], results: Path) -> None:
+    """Remember what is seen of a local dataset whose lock was made elsewhere."""
+    if not is_remote(settings):
+        root = dataset_root(settings, results)
+        paths = [entry["path"] for entry in lock["files"]]
+        _, state = local.checksums(root, paths, read_state(results))
+        files.replace_if_different(results / "lock-state.json", files.json_bytes(state))
 
 
 def committed_lock(path: Path, dataset: str, settings: dict[str, Any]) -> dict[str, Any]:

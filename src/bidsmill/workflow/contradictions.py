@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 Settings = dict[str, Any]
 
@@ -49,6 +50,9 @@ def _source(settings: Settings) -> Iterator[str]:
         if key in settings and source not in sources:
             yield f"{key}: has no meaning with `source: {source}`"
     yield from address_problems("path", settings.get("path", ""))
+    endpoint = urlsplit(settings.get("endpoint", ""))
+    if endpoint.username or endpoint.password or endpoint.query:
+        yield "endpoint: holds a user, a password or a query; secrets belong into the environment"
     scheme = {"s3": "s3://", "https": "https://"}.get(source)
     if scheme and not settings["url"].startswith(scheme):
         yield f"url: found {settings['url']!r}, expected an address that begins with {scheme}"

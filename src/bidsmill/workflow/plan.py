@@ -14,14 +14,17 @@ from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources.listing import identity
 from bidsmill.sources.lock import address_of, make_lock
-from bidsmill.sources.place import dataset_root
+from bidsmill.sources.place import dataset_root, is_remote
 from bidsmill.sources.presence import keep_state_of
+from bidsmill.sources.remote_files import require_space
 from bidsmill.sources.selection import files_of_dataset
-from bidsmill.workflow.committed import committed_lock
+from bidsmill.workflow.committed import committed_lock, keep_lock, kept_lock, look_at_folder
 from bidsmill.workflow.news import changes_since
 
 log = logging.getLogger(__name__)
 
+# What a lock depends on, beside the state of its source.
+ASKED = ("source", "path", "id", "url", "manifest", "version", "folders")
 # Stages that work batch by batch, and leave a manifest for each.
 STAGES = ("fetch", "annotate", "convert")
 
@@ -33,6 +36,7 @@ def lock_dataset(
     settings: dict[str, Any],
     batches: dict[str, Any],
     committed: Path | None = None,
+    take_news: bool = True,
 ) -> None:
     """Lock a dataset and write the plans beside the lock.
 
@@ -51,6 +55,8 @@ def lock_dataset(
         Limits of a mean batch: ``recordings``, ``gigabytes``.
     committed : pathlib.Path, optional
         A lock that was made before and is used as it is: the source is not asked.
+    take_news : bool
+        Whether to ask the source although the lock of the run before is still there.
 
     Raises
     ------
@@ -58,10 +64,14 @@ def lock_dataset(
         If the dataset cannot be read or no recording matches ``include``.
     """
     results = lock_path.parent
-    if committed is None:
-        lock = make_lock(dataset, settings, results)
-    else:
+    asked = {key: settings.get(key) for key in ASKED}
+    if committed is not None:
         lock = committed_lock(committed, dataset, settings)
+        look_at_folder(lock, settings, results)
+    else:
+        kept = None if take_news else kept_lock(results, asked)
+        lock = kept or make_lock(dataset, settings, results)
+        keep_lock(results, asked, lock)
     found = find_recordings(entry["path"] for entry in lock["files"])
     recordings = [recording for recording in found if included(recording, settings["include"])]
     if not recordings:
@@ -75,9 +85,33 @@ def lock_dataset(
         "root": dataset_root(settings, results).as_posix(),
         "dataset_files": files_of_dataset(lock["files"], found, recordings),
     }
+    if is_remote(settings):
+        require_space(dataset_root(settings, results), _missing(lock, recordings, overview))
     again = _with_passing_problems(results)
     write_plans(results / "plan", lock, recordings, batches, overview, again)
     files.write_json(lock_path, lock)
+
+
+def _missing(
+    lock: dict[str, Any], recordings: list[Recording], overview: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the entries of chosen files that are not there with their size."""
+    root = Path(overview["root"])
+    chosen = set(overview["dataset_files"])
+    for recording in recordings:
+        chosen.update(recording.files, *recording.sidecars.values())
+    return [
+        entry
+        for entry in lock["files"]
+        if entry["path"] in chosen and _size_of(root / entry["path"]) != entry["size"]
+    ]
+
+
+def _size_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _with_passing_problems(results: Path) -> set[str]:

@@ -12,8 +12,8 @@ from bidsmill.bids.validation import fatal_issues, validate_dataset
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources.listing import Entry, identity
+from bidsmill.sources.place import REMOTE
 from bidsmill.sources.presence import is_locked_file, look_at, read_state
-from bidsmill.sources.remote import REMOTE
 
 log = logging.getLogger(__name__)
 
