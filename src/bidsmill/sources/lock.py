@@ -16,7 +16,7 @@ from bidsmill.sources.place import dataset_root, is_remote
 from bidsmill.sources.presence import read_state
 from bidsmill.sources.remote import list_dataset
 from bidsmill.sources.remote_files import DATASET, DESCRIPTION, RemoteDataset, fetch_files
-from bidsmill.sources.selection import is_raw, leads_elsewhere
+from bidsmill.sources.selection import OTHER_FOLDERS, TOOL_FOLDERS, is_raw, leads_elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,10 @@ def _is_kept(entry: Entry, settings: dict[str, Any]) -> bool:
     out of the dataset are none that may be left out in silence.
     """
     path = entry["path"]
-    return not isinstance(path, str) or leads_elsewhere(path) or is_raw(path, settings["folders"])
+    if not isinstance(path, str) or leads_elsewhere(path):
+        return True
+    first = path.partition("/")[0]
+    return first not in {*OTHER_FOLDERS, *TOOL_FOLDERS} - set(settings["folders"])
 
 
 def _description(

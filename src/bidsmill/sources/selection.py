@@ -11,6 +11,8 @@ from bidsmill.sources.listing import Entry
 # Folders at the top of a dataset that hold no raw recordings (BIDS 1.10, "Directory structure"):
 # fetched only where `folders` names them.
 OTHER_FOLDERS = ("derivatives", "sourcedata", "code", "stimuli")
+# Folders of git and DataLad.
+TOOL_FOLDERS = (".git", ".datalad")
 # At the top, hidden files and folders belong to the tools that keep the dataset; the validator
 # reads this one.
 HIDDEN_FILES = {".bidsignore"}
