@@ -217,7 +217,10 @@ def test_what_changed_after_the_lock_is_never_mixed_in(local_run):
     config.write_text(wanted)
     again(local_run, "--forcerun", "lock")
     # The store keeps the version between as well.
-    assert clean.items() <= local_run.bytes_of_results().items()
+    found = local_run.bytes_of_results()
+    # A plan counts how often its batch was asked to run again.
+    kept = {name: content for name, content in clean.items() if "/plan/" not in name}
+    assert kept.items() <= found.items()
     participants = data / "participants.tsv"
     participants.write_text(participants.read_text() + "sub-77\t30\n")
     printed = again(local_run, "--forcerun", "collate", fails=True)
