@@ -8,7 +8,7 @@ CORES ?= 2
 TORCH ?= torch==2.13.0
 RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
-.PHONY: help setup demo test test-long check bench lock clean
+.PHONY: help setup demo test test-long check bench docs lock clean
 
 help:
 	@echo "make demo       set up, convert the sample dataset, say what came out"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-long  the same with the full counts"
 	@echo "make check      lint, format and types"
 	@echo "make bench      measure against peers; writes benchmarks/results/*.json"
+	@echo "make docs       write docs/failures.md from the registries of reasons and repairs"
 	@echo "make lock       pin the dependencies of pyproject.toml in requirements.lock"
 	@echo "make clean      remove results, caches and the virtual environment"
 
@@ -58,6 +59,9 @@ bench: $(VENV)/.ready $(VENV)/.torch
 	  name=$$(basename $$script .py); echo "== $$name"; \
 	  $(BIN)/python $$script --json benchmarks/results/$$name.json || exit 1; \
 	done
+
+docs: $(VENV)/.ready
+	$(BIN)/python docs/make_failures.py
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

@@ -1,6 +1,5 @@
 """bidsmill: from BIDS archives of EEG, MEG, iEEG and EMG to matrices you can train on."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,9 +11,10 @@ min_version("9.19")
 # Before any installed version of it: the code whose hash the rules track is the code that runs.
 LIBRARY = str(Path(workflow.basedir) / "src")
 sys.path.insert(0, LIBRARY)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [LIBRARY, *filter(None, [os.environ.get("PYTHONPATH")])]
-)
+
+from bidsmill.workflow.jobs import use_library
+
+use_library(LIBRARY)
 
 
 # A config on the command line replaces the default one, it does not add to it.

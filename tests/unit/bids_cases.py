@@ -183,6 +183,7 @@ class Dataset:
             {name: self.results / file for name, file in outputs.items()},
             dataset="t",
             labels=self.settings["labels"],
+            exclude=self.settings["quality"]["exclude"],
         )
         return self
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from bids_cases import brain_like, listed, members, write_edf, write_fif, write_tsv
 
-from bidsmill.bids.channels import describe_channels, rate_conflict
+from bidsmill.bids.channels import describe_channels
 from bidsmill.bids.reading import open_recording
+from bidsmill.bids.sidecars import sidecar_conflicts
 
 STEM = "sub-01/eeg/sub-01_task-x"
 DATA = brain_like(4, 300)
@@ -100,7 +101,7 @@ def test_types(recording, stated, kind):
     assert channels["Fz"].unit == ("n/a" if kind == "stim" else "V")
 
 
-def test_of_two_rows_of_one_name_the_first_counts(recording):
+def test_two_rows_of_one_name_count_where_they_agree(recording):
     root = recording(
         "channels.tsv",
         ["name", "type", "status"],
@@ -109,7 +110,10 @@ def test_of_two_rows_of_one_name_the_first_counts(recording):
         *[[n, "EEG", "good"] for n in NAMES[1:]],
     )
     channels, conflicts = channels_of(root)
-    assert (channels["Fz"].type, channels["Fz"].status) == ("eog", "bad") and conflicts == []
+    assert (channels["Fz"].type, channels["Fz"].status) == ("eeg", "bad")
+    assert conflicts == [
+        "sub-01_task-x_channels.tsv lists Fz in 2 rows (they differ in type, status, n/a)"
+    ]
 
 
 def test_the_nearest_channels_tsv_is_used_alone(recording):
@@ -119,9 +123,11 @@ def test_the_nearest_channels_tsv_is_used_alone(recording):
     assert (channels["Fz"].type, channels["Cz"].type) == ("eog", "eeg")
 
 
+@pytest.mark.parametrize("first", ["Oz", "eog", "1"])
 @pytest.mark.parametrize("header", [["channel", "type"], ["type", "status"]])
-def test_channels_tsv_without_names_is_not_used_and_told(recording, header):
-    channels, conflicts = channels_of(recording("channels.tsv", header, ["EOG", "bad"]))
+def test_channels_tsv_without_names_is_not_used_and_told(recording, header, first):
+    rows = [["EOG", "bad"], [first, "bad"]]
+    channels, conflicts = channels_of(recording("channels.tsv", header, *rows))
     assert {(c.type, c.status) for c in channels.values()} == {("eeg", "good")}
     assert conflicts == ["sub-01_task-x_channels.tsv has no column name; it is not used"]
 
@@ -148,7 +154,7 @@ def test_rates_that_differ_are_told(recording):
 def test_the_rate_of_the_sidecar(recording, tmp_path, stated, told):
     opened = open_recording(tmp_path, f"{STEM}_eeg.edf")
     sidecar = {} if stated is None else {"SamplingFrequency": stated}
-    assert len(rate_conflict(opened, sidecar)) == told
+    assert len(sidecar_conflicts(opened, sidecar, "eeg")) == told
 
 
 @pytest.fixture
@@ -193,7 +199,7 @@ def test_duplicate_names_of_the_file_are_told_apart_and_not_matched(tmp_path):
     channels, conflicts = channels_of(tmp_path)
     assert list(channels) == ["T3-0", "T3-1"]
     assert [c.type for c in channels.values()] == ["eeg", "eeg"]
-    assert "only in channels.tsv T3, only in the file T3-0, T3-1" in conflicts[0]
+    assert "only in channels.tsv T3, only in the file T3-0, T3-1" in conflicts[1]
 
 
 def test_column_names_differ_even_if_case_is_ignored(tmp_path):
@@ -335,7 +341,7 @@ def test_of_several_spaces_the_one_that_is_known_is_used_with_its_own_frame(reco
 
 def test_positions_that_are_no_numbers_are_none(recording, tmp_path):
     write_places(recording, "CapTrak", "m")
-    rows = [["Fz", "n/a", "n/a", "n/a"], ["Cz", "inf", 0, 0], ["Pz", "1,5", 0, 0], ["EOG", 0, 0, 1]]
+    rows = [["Fz", "n/a", "n/a", "n/a"], ["Cz", "inf", 0, 0], ["Pz", "1;5", 0, 0], ["EOG", 0, 0, 1]]
     channels, _conflicts = channels_of(recording("electrodes.tsv", ["name", "x", "y", "z"], *rows))
     assert places(channels) == {"Fz": None, "Cz": None, "Pz": None, "EOG": [0.0, 0.0, 1.0]}
 

@@ -239,7 +239,7 @@ def edf_with_gap(edf: bytes, gap: bytes) -> bytes:
 def test_an_interrupted_edf_is_refused(tmp_path, edf):
     (tmp_path / "a_eeg.edf").write_bytes(edf_with_gap(edf, b"+7"))
     found = problem_of(tmp_path, "a_eeg.edf")
-    assert found.code == "unsupported_format" and "record 5 begins at 7 s" in found.found
+    assert found.code == "unsupported_format" and "record 6 begins at 6 s" in found.found
 
 
 def test_an_edf_that_could_be_interrupted_and_is_not(tmp_path, edf):
@@ -252,7 +252,7 @@ def test_a_truncated_fdt_is_told(tmp_path):
     write_eeglab(tmp_path / "a_eeg.set", DATA, SFREQ, NAMES)
     fdt = tmp_path / "a_eeg.fdt"
     fdt.write_bytes(fdt.read_bytes()[:-4000])
-    assert problem_of(tmp_path, "a_eeg.set").code == "unreadable"
+    assert problem_of(tmp_path, "a_eeg.set").code == "truncated_file"
 
 
 def test_a_missing_companion_is_named(tmp_path):
@@ -266,7 +266,7 @@ def test_missing_markers_are_told(tmp_path):
     write_brainvision(tmp_path, "a_eeg", DATA, SFREQ, NAMES, [{"onset": 9, "description": 1}])
     (tmp_path / "a_eeg.vmrk").unlink()
     opened = open_recording(tmp_path, "a_eeg.vhdr")
-    assert opened.annotations == [] and any("a_eeg.vmrk" in text for text in opened.warnings)
+    assert opened.annotations == [] and "a_eeg.vmrk" in opened.repairs[0]["message"]
     np.testing.assert_allclose(samples(opened), DATA, rtol=1e-6)
 
 
@@ -277,9 +277,11 @@ def test_a_missing_fdt_is_named(tmp_path):
     assert found.code == "companion_missing" and "fdt" in found.message()
 
 
-def test_epochs_are_no_continuous_recording(tmp_path):
+def test_epochs_are_separated_by_boundaries(tmp_path):
     write_eeglab(tmp_path / "a_eeg.set", DATA, SFREQ, NAMES, fdt=False, trials=4.0, pnts=250.0)
-    assert problem_of(tmp_path, "a_eeg.set").code == "unreadable"
+    opened = open_recording(tmp_path, "a_eeg.set")
+    np.testing.assert_allclose(samples(opened), DATA, rtol=1e-6)
+    near(opened.annotations, [(2.5, 0, "boundary"), (5.0, 0, "boundary"), (7.5, 0, "boundary")])
 
 
 @pytest.mark.parametrize("extension", [".eeg", ".vmrk", ".vamrk", ".dat", ".fdt", ".meg4"])

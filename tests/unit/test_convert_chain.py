@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bidsmill.bids.reading import open_recording
 from bidsmill.convert import chain
 from bidsmill.convert.chain import Joined, Part, RecordingSignal, Segment, build_chain
-from bidsmill.convert.writing import read_windows
+from bidsmill.convert.writing import read_windows, rows_not_finite
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.signal.source import ArraySignal
 
@@ -92,6 +92,42 @@ def test_no_read_is_larger_than_the_bound_of_memory(monkeypatch):
     signal.spans.clear()
     read_windows(signal, np.array([0, 100]), 100)
     assert signal.spans == [(0, 100), (100, 200)]
+
+
+@pytest.mark.parametrize(
+    "starts",
+    [
+        range(0, 3000, 100),
+        range(0, 2901, 25),
+        [0, 100, 200, 350, 450, 2000, 2900],
+        [5, 5, 105],
+        [2900],
+    ],
+)
+def test_windows_of_a_recording_are_those_of_mne(opened, starts):
+    """Tiles are read into their place; overlapping and scattered windows are copied there."""
+    recording, folder = opened
+    picks = [3, 0, 4]
+    signal = RecordingSignal(recording, picks, folder, "a_eeg.vhdr")
+    every = recording.raw.get_data()[picks]
+    wanted = np.stack([every[:, s : s + 100] for s in starts], axis=1).astype(np.float32)
+    np.testing.assert_array_equal(read_windows(signal, np.array(starts), 100), wanted)
+    space = np.full_like(wanted, 7.0)
+    assert read_windows(signal, np.array(starts), 100, space) is space
+    np.testing.assert_array_equal(space, wanted)
+    # A signal that is computed gives the same.
+    copied = read_windows(ArraySignal(every, 250.0), np.array(starts), 100)
+    np.testing.assert_array_equal(copied, wanted)
+
+
+def test_rows_that_are_not_finite_are_found():
+    block = np.zeros((3, 5, 10), np.float32)
+    assert rows_not_finite(block).tolist() == []
+    # The sum is infinite though every value is finite.
+    block[0, 1] = 3e38
+    assert rows_not_finite(block).tolist() == []
+    block[2, 0, 9], block[1, 4, 0], block[0, 4, 1] = np.nan, np.inf, -np.inf
+    assert rows_not_finite(block).tolist() == [0, 4]
 
 
 # --------------------------------------------------------------------------------- stretches

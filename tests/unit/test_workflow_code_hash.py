@@ -82,7 +82,7 @@ MOVES = [
     ("convert/recording.py", r'"Manufacturer"', '"Maker"'),  # a constant of the module itself
     ("formats/files.py", r'PART_SUFFIX = "\.part"', 'PART_SUFFIX = ".tmp"'),
     ("formats/files.py", r"indent=1", "indent=2"),  # a function, by way of several modules
-    ("formats/matrix.py", r"compression_level=1", "compression_level=2"),
+    ("formats/float_lists.py", r"COMPRESSION_LEVEL = 1", "COMPRESSION_LEVEL = 2"),
     ("errors.py", r'"; "\.join', '", ".join'),
     ("bids/events.py", r"math\.isfinite\(value\)", "math.isnan(value)"),
 ]

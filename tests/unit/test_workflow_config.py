@@ -285,6 +285,18 @@ DATASET = [
         ".labels.a.values: has no meaning with `numeric: true`",
     ),
     (
+        {"channels": {"policy": "montage"}},
+        ".channels.montage: absent, expected a standard montage for `policy: montage`",
+    ),
+    (
+        {"channels": {"montage": "biosemi64"}},
+        ".channels.montage: has no meaning with `policy: native`; did you mean `policy: montage`?",
+    ),
+    (
+        {"channels": {"policy": "montage", "montage": "biosemi64", "types": ["mag"]}},
+        ".channels.types: has no meaning with `policy: montage`, which gives electrodes",
+    ),
+    (
         {"channels": {"names": ["Fz"]}},
         ".channels.names: has no meaning with `policy: native`; did you mean `policy: list`?",
     ),
@@ -417,13 +429,18 @@ def test_every_setting_is_spelt_out(schema):
         "channels": {
             "types": ["data"],
             "policy": "native",
+            "montage": None,
+            "min_share": 0.5,
             "names": [],
             "exclude": [],
             "bad": "keep",
         },
+        "reference": None,
         "resample": None,
         "filter": None,
         "annotations": "when-no-events",
+        "repairs": {"allow": [], "refuse": []},
+        "quality": {"exclude": {"flat": None, "clipped": None, "extreme": {}, "line_noise": None}},
         "split": {
             "test": 0.2,
             "validation": 0,

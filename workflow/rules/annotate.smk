@@ -22,7 +22,7 @@ rule annotate:
         mem_mb=megabytes_of,
         runtime=120,
     params:
-        spec=settings_of("windows", "annotations"),
+        spec=settings_of("windows", "annotations", "repairs"),
         receipt=code_of_module("annotate/recording"),
         code=code_of("annotate"),
     message:

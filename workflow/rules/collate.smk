@@ -29,7 +29,7 @@ rule collate:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=settings_of("labels"),
+        spec=settings_of("labels", "quality"),
         code=code_of("collate"),
     message:
         "collate {wildcards.dataset}"

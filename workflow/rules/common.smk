@@ -7,6 +7,7 @@ from bidsmill.errors import BidsmillError
 from bidsmill.sources.place import is_remote
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import check_duplicates, load_schema, resolve
+from bidsmill.workflow import jobs
 from bidsmill.workflow.losses import tell_losses
 from bidsmill.workflow.summary import print_summary
 from snakemake.exceptions import WorkflowError
@@ -62,11 +63,11 @@ def settings_of(*keys):
 
 
 def ask_for_news():
-    """Tell the jobs whether the rule `lock` was forced: only then is a source asked again."""
+    """Tell the jobs whether `lock` was forced; only then is a source asked again."""
     asked = workflow.dag_settings
     forced = {*asked.forcerun}
     if asked.forceall or asked.forcetargets or "lock" in forced:
-        os.environ["BIDSMILL_TAKE_NEWS"] = "yes"
+        jobs.ask_for_news()
 
 
 def committed_lock_of(wildcards):

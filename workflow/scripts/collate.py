@@ -20,4 +20,5 @@ if __name__ == "__main__":
             {name: Path(path) for name, path in snakemake.output.items()},
             dataset=snakemake.wildcards.dataset,
             labels=snakemake.params.spec["labels"],
+            exclude=snakemake.params.spec["quality"]["exclude"],
         )

@@ -1,10 +1,10 @@
 """Lock one dataset and plan its batches."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bidsmill.workflow.job_log import job_log
+from bidsmill.workflow.jobs import news_are_asked_for
 from bidsmill.workflow.plan import lock_dataset
 
 if TYPE_CHECKING:
@@ -18,6 +18,6 @@ if __name__ == "__main__":
             settings=snakemake.params.spec
             | snakemake.config["connections"][snakemake.wildcards.dataset],
             batches=snakemake.params.batches,
-            take_news=bool(os.environ.get("BIDSMILL_TAKE_NEWS")),
+            take_news=news_are_asked_for(),
             committed=next((Path(path) for path in snakemake.input), None),
         )

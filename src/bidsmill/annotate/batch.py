@@ -34,7 +34,7 @@ def annotate_batch(
     manifest_path : pathlib.Path
         ``annotate/{batch}.json``.
     settings : dict
-        ``windows`` and ``annotations`` of the dataset.
+        ``windows``, ``annotations`` and ``repairs`` of the dataset.
     code : str
         Hash of the code of this stage.
 
@@ -54,6 +54,7 @@ def annotate_batch(
         hed_version=dataset["hed_version"],
         choice=choice,
         use_annotations=settings["annotations"] == "when-no-events",
+        repairs=settings["repairs"],
         state=read_state(manifest_path.parents[1], plan["batch"]),
         present={stem for stem, entry in fetched.items() if entry["status"] == "present"},
     )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bidsmill.annotate.duplicates import duplicate_issues, find_duplicates
 from bidsmill.annotate.labels import apply_labels
 from bidsmill.annotate.participants import locked_participants
-from bidsmill.bids.entities import entity_columns
-from bidsmill.bids.events import seconds
+from bidsmill.annotate.quality import channels_table, quality_facts, with_quality
+from bidsmill.bids.entities import canonical_datatype, entity_columns
+from bidsmill.bids.events import event_conflicts, seconds
 from bidsmill.bids.participants import EMPTYROOM
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts, tables
@@ -72,6 +74,7 @@ def collate_dataset(
     *,
     dataset: str,
     labels: dict[str, dict[str, Any]],
+    exclude: dict[str, Any] | None = None,
 ) -> None:
     """Write the tables of a dataset: recordings, events, samples, channels and the vocabulary.
 
@@ -90,6 +93,8 @@ def collate_dataset(
         Dataset id.
     labels : dict
         Label definitions.
+    exclude : dict, optional
+        ``quality.exclude``: thresholds beyond which rows are excluded.
 
     Raises
     ------
@@ -119,14 +124,21 @@ def collate_dataset(
     events, first_rows = _events_table(parts)
     samples, of_event = _samples_table(parts, participants, events, first_rows)
     columns, vocabulary = apply_labels(samples, labels, of_event, overview["hed_version"])
-    samples = _with_labels(samples, columns)
+    samples = _with_labels(with_quality(samples, parts, exclude or {}), columns)
     recordings = _recordings_table(parts, members, annotated, participants, events, samples)
+    twins = find_duplicates({p.stem: p.detail["quality"]["signal"] for p in parts if p.detail})
+    facts = [quality_facts(part, exclude or {}, twins.get(part.stem, [])) for part in parts]
+    for place, name in enumerate(facts[0] if facts else ()):
+        column = recordings.columns.get_loc("excluded") + 1 + place
+        recordings.insert(column, name, [fact[name] for fact in facts])
+    issues = duplicate_issues(twins, {stem: member["data"] for stem, member in members.items()})
     tables.write_tsv(outputs["recordings"], recordings)
     tables.write_tsv(outputs["events"], events)
     tables.write_parquet(outputs["samples"], samples)
     tables.write_tsv(outputs["samples_text"], samples)
-    tables.write_tsv(outputs["channels"], _channels_table(parts))
-    files.write_json(outputs["vocabulary"], {"labels": vocabulary, "notes": notes})
+    tables.write_tsv(outputs["channels"], channels_table(parts))
+    spoken = {"labels": vocabulary, "notes": notes, "issues": issues}
+    files.write_json(outputs["vocabulary"], spoken)
     log.info("%d recordings, %d events, %d rows", len(recordings), len(events), len(samples))
 
 
@@ -287,7 +299,7 @@ def _rows_of(part: Part, first_event: int) -> pd.DataFrame:
     )
     for column, label in entity_columns(part.stem).items():
         frame[column] = label
-    frame["datatype"] = part.stem.rpartition("_")[2]
+    frame["datatype"] = canonical_datatype(part.stem.rpartition("_")[2])
     return frame
 
 
@@ -325,6 +337,11 @@ def _recordings_table(parts, members, annotated, participants, events, samples) 
     for part in parts:
         entry, member = part.entry, members[part.stem]
         conflicts = [*entry.get("conflicts", []), *annotated[part.stem].get("notes", [])]
+        repairs = [*entry.get("repairs", []), *annotated[part.stem].get("repairs", [])]
+        if part.detail:
+            conflicts += event_conflicts(
+                part.events, entry["source_sfreq"], entry["source_n_times"]
+            )
         entities = entity_columns(part.stem)
         subject = entities["subject"]
         if participants and subject not in participants and subject.casefold() != EMPTYROOM:
@@ -338,11 +355,11 @@ def _recordings_table(parts, members, annotated, participants, events, samples) 
                 "recording": part.stem,
                 **entities,
                 "datatype": member["datatype"],
-                "status": entry["status"],
+                "status": "repaired" if part.detail and repairs else entry["status"],
                 "reason": entry["reason"],
                 "message": entry["message"],
-                "repairs": "; ".join(r["rule"] for r in entry.get("repairs", [])),
-                "conflicts": "; ".join(conflicts),
+                "repairs": "; ".join(dict.fromkeys(r["rule"] for r in repairs)),
+                "conflicts": "; ".join(dict.fromkeys(conflicts)),
                 "file": member["data"],
                 **_signal_facts(part),
                 "excluded": excluded.get(part.stem, 0),
@@ -378,16 +395,3 @@ def _event_counts(events: pd.DataFrame | None) -> dict[str, Any]:
     reasons = Counter(events.loc[events["outcome"] != "used", "reason"])
     text = ", ".join(f"{reason}:{count}" for reason, count in sorted(reasons.items()))
     return {"events": len(events), "events_used": used, "events_dropped": text}
-
-
-def _channels_table(parts: list[Part]) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = []
-    for part in parts:
-        for channel in part.detail.get("channels", []):
-            x, y, z = channel["position"] or (None, None, None)
-            row = {key: value for key, value in channel.items() if key != "position"}
-            rows.append({"recording": part.stem, **row, "x": x, "y": y, "z": z})
-    columns = ["recording", "name", "source_name", "type", "unit", "status", "kept", "x", "y", "z"]
-    return pd.DataFrame(rows, columns=columns)

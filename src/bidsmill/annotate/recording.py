@@ -10,7 +10,8 @@ from bidsmill.annotate.choice import absent_columns, chosen_events
 from bidsmill.annotate.hed import assemble
 from bidsmill.bids.events import events_of_annotations, read_events, sort_and_screen
 from bidsmill.bids.reading import open_recording
-from bidsmill.bids.sidecars import merged_json
+from bidsmill.bids.repairs import Repairs
+from bidsmill.bids.sidecars import merged_json, sidecars_in_use
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
 from bidsmill.sources.presence import State, require_files
@@ -33,6 +34,7 @@ class AnnotateWork:
     hed_version: Any
     choice: Any
     use_annotations: bool
+    repairs: dict[str, list[str]]
     present: set[str]
     state: State
 
@@ -45,6 +47,8 @@ class AnnotateWork:
             "hed_version": self.hed_version,
             "choice": self.choice,
         }
+        if inputs["sidecars"] or self._from_file(member):
+            inputs["repairs"] = self.repairs
         if self._from_file(member):
             inputs["files"] = member["files"]
         return inputs
@@ -57,8 +61,12 @@ class AnnotateWork:
         """Write the events of one recording and return the content of its receipt."""
         inputs = self.inputs(member)
         require_files(self.root, {**inputs["sidecars"], **inputs.get("files", {})}, self.state)
-        events, source, notes = self._events(member)
-        sidecar, problems = merged_json(self.root, member["sidecars"].get("events.json", []))
+        repairs = Repairs(**self.repairs)
+        named = {k: v for k, v in member["sidecars"].items() if k.startswith("events.")}
+        sidecars, notes = sidecars_in_use(member["data"], named, repairs)
+        events, source, problems = self._events(member, sidecars, repairs)
+        notes.extend(problems)
+        sidecar, problems = merged_json(self.root, sidecars.get("events.json", []), repairs)
         notes.extend(problems)
         hed, issues = assemble(events, sidecar, self.hed_version)
         events = _with_first_columns(events, hed)
@@ -85,18 +93,21 @@ class AnnotateWork:
             "source": source,
             "hed_issues": issues,
             "notes": notes,
+            "repairs": repairs.applied,
             "files": {path.name: stated},
         }
 
-    def _events(self, member: dict[str, Any]) -> tuple[pd.DataFrame, str, list[str]]:
-        paths = member["sidecars"].get("events.tsv")
+    def _events(
+        self, member: dict[str, Any], sidecars: dict[str, list[str]], repairs: Repairs
+    ) -> tuple[pd.DataFrame, str, list[str]]:
+        paths = sidecars.get("events.tsv")
         if paths:
-            events, notes = read_events(self.root / paths[-1])
+            events, notes = read_events(self.root / paths[-1], repairs)
             return events, "events.tsv", notes
         if not self._from_file(member):
             return events_of_annotations([]), "none", []
         try:
-            opened = open_recording(self.root, member["data"])
+            opened = open_recording(self.root, member["data"], repairs)
         except RecordingProblem as problem:
             if problem.code == "read_error":
                 raise

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bidsmill.bids.entities import parse_name
+from bidsmill.bids.electrodes import electrode_positions
 from bidsmill.bids.reading import OpenRecording
-from bidsmill.bids.sidecars import merged_json
-from bidsmill.bids.tabular import read_tabular
+from bidsmill.bids.repairs import Repairs, repair
+from bidsmill.bids.sidecars import differs, number
+from bidsmill.bids.tabular import agreed_rows, read_tabular
 from bidsmill.formats.layout import column_names
 
 # BIDS channel types (BIDS 1.10, modality pages) -> MNE's. MEG sensors are not here: what
@@ -43,16 +44,6 @@ TYPE_OF_BIDS = {
 }
 HEADER_DECIDES = {"mag", "grad", "ref_meg", "hbo", "hbr", "fnirs_cw_amplitude", "fnirs_od"}
 
-# Whose key of coordsystem.json tells the frame of electrodes.tsv; beside them stand those of
-# fiducials and landmarks (BIDS 1.10, modality pages, "Coordinate System JSON").
-ELECTRODE_KEYS = ("EEG", "iEEG", "EMG", "NIRS", "MEG")
-METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-# Coordinate systems whose axes are those of MNE's head frame (x right, y front, z up), and
-# those that are turned by 90 degrees (x front, y left, z up: BIDS 1.10, appendix
-# "Coordinate systems").
-HEAD_FRAMES = {"CapTrak", "ElektaNeuromag", "ChietiItab"}
-TURNED_FRAMES = {"CTF", "EEGLAB", "EEGLAB-HJ", "4DBti", "KitYokogawa"}
-
 
 @dataclass
 class Channel:
@@ -78,8 +69,30 @@ class Channel:
         }
 
 
+@dataclass
+class ChannelRows:
+    """What channels.tsv says (``kind="channels"``).
+
+    Attributes
+    ----------
+    file : str
+        Its name.
+    names : list of str
+        The channel names of the data file, without space around them.
+    rows : list of dict
+        Column -> cell, row by row; ``''``: none.
+    """
+
+    file: str
+    names: list[str]
+    rows: list[dict[str, str]]
+
+
 def describe_channels(
-    opened: OpenRecording, root: Path, sidecars: dict[str, list[str]]
+    opened: OpenRecording,
+    root: Path,
+    sidecars: dict[str, list[str]],
+    repairs: Repairs | None = None,
 ) -> tuple[list[Channel], list[str]]:
     """Return the channels of a recording.
 
@@ -94,6 +107,8 @@ def describe_channels(
         The dataset.
     sidecars : dict
         As in `bids.recordings.Recording.sidecars`.
+    repairs : Repairs, optional
+        Which rules may act on the sidecars; those that lose nothing if absent.
 
     Returns
     -------
@@ -102,14 +117,15 @@ def describe_channels(
     conflicts : list of str
         Where header and sidecars disagree.
     """
-    rows, conflicts = _channel_rows(opened, root, sidecars)
-    positions, told = _positions(opened, root, sidecars)
+    repairs = repairs or Repairs()
+    rows, conflicts = _channel_rows(opened, root, sidecars, repairs)
+    positions, told = _positions(opened, root, sidecars, repairs)
     conflicts.extend(told)
     channels = []
     for index, (source, name) in enumerate(
         zip(opened.names, column_names(opened.names), strict=True)
     ):
-        row = rows.get(source, {})
+        row = rows.get(source.strip(), {})
         kind = opened.types[index]
         stated = row.get("type", "").upper()
         if stated in TYPE_OF_BIDS and kind not in HEADER_DECIDES:
@@ -123,36 +139,102 @@ def describe_channels(
                 type=kind,
                 unit="n/a" if kind == "stim" else opened.units[index],
                 status="bad" if bad else "good",
-                position=positions.get(source),
+                position=positions.get(source, positions.get(source.strip())),
             )
         )
     return channels, conflicts
 
 
-def _channel_rows(opened, root, sidecars) -> tuple[dict[str, dict[str, str]], list[str]]:
+def _channel_rows(
+    opened: OpenRecording, root: Path, sidecars: dict[str, list[str]], repairs: Repairs
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return the rows of channels.tsv by name, and what is wrong with it."""
     paths = sidecars.get("channels.tsv", [])
     if not paths:
         return {}, []
-    frame, conflicts = read_tabular(root / paths[-1])
-    if "name" not in frame.columns:
-        return {}, [*conflicts, f"{Path(paths[-1]).name} has no column name; it is not used"]
+    file = Path(paths[-1]).name
+    frame, conflicts = read_tabular(root / paths[-1], repairs)
+    if frame.empty:
+        return {}, conflicts or [f"{file} lists no channel"]
+    names = [name.strip() for name in opened.names]
+    table = ChannelRows(file, names, frame.to_dict("records"))
+    conflicts += repairs.mend("channels", table)
+    if "name" not in table.rows[0]:
+        return {}, [*conflicts, f"{file} has no column name; it is not used"]
     rows: dict[str, dict[str, str]] = {}
-    for row in frame.to_dict("records"):
-        rows.setdefault(row["name"], row)
-    unknown = [name for name in rows if name not in opened.names]
-    lacking = [name for name in opened.names if name not in rows]
-    if unknown or lacking:
-        conflicts.append(
-            f"channels.tsv and the file disagree on names: only in channels.tsv"
-            f" {_some(unknown)}, only in the file {_some(lacking)}; the file's names are used"
-        )
-    rates = {row.get("sampling_frequency", "") for row in rows.values()} - {""}
-    for rate in sorted(rates):
-        if _differs(rate, opened.sfreq):
+    repeated = set()
+    for row in table.rows:
+        if row["name"] in rows:
+            repeated.add(row["name"])
+        rows[row["name"]] = row
+    rows.pop("", None)
+    conflicts += _disagreements(names, list(rows))
+    if repeated:
+        conflicts.append(f"{file} lists {_some(sorted(repeated))} more than once; not used")
+        rows = {name: row for name, row in rows.items() if name not in repeated}
+    for rate in sorted({row.get("sampling_frequency", "") for row in rows.values()} - {""}):
+        stated = number(rate)
+        if stated is not None and differs(stated, opened.sfreq):
             conflicts.append(
                 f"channels.tsv says {rate} Hz, the file {opened.sfreq:g} Hz; the file's is used"
             )
     return rows, conflicts
+
+
+def _disagreements(names: list[str], listed: list[str]) -> list[str]:
+    """Say where channels.tsv lists other channels than the file, or the same in another order."""
+    unknown = [name for name in listed if name not in names]
+    lacking = [name for name in names if name not in listed]
+    if unknown or lacking:
+        return [
+            f"channels.tsv and the file disagree on names: only in channels.tsv"
+            f" {_some(unknown)}, only in the file {_some(lacking)}; the file's names are used"
+        ]
+    if listed != list(dict.fromkeys(names)):
+        return ["channels.tsv has the channels in another order; the file's is used"]
+    return []
+
+
+@repair(
+    "channel_name_column",
+    kind="channels",
+    risk="lossless",
+    failure="The column of names in channels.tsv is not called `name`.",
+    effect="The first column is read as the names if each of its cells is a channel of the file.",
+    todo="call the column `name`",
+)
+def channel_name_column(table: ChannelRows) -> str | None:
+    """Take the first column for the names where all of it are names of the file."""
+    if not table.rows or "name" in table.rows[0]:
+        return None
+    first = next(iter(table.rows[0]))
+    if not all(row[first] in table.names for row in table.rows):
+        return None
+    table.rows = [{"name": row.pop(first), **row} for row in table.rows]
+    return f"{table.file} has no column name; its first, {first!r}, holds names of the file's"
+
+
+@repair(
+    "repeated_channel_rows",
+    kind="channels",
+    risk="lossless",
+    failure="channels.tsv lists a channel more than once.",
+    effect=(
+        "What the rows agree on is used, and n/a for the rest. A channel that one of them calls"
+        " bad is bad."
+    ),
+    todo="keep one row per channel",
+)
+def repeated_channel_rows(table: ChannelRows) -> str | None:
+    """Make one row of several with the same name."""
+    if not table.rows or "name" not in table.rows[0]:
+        return None
+    bad = {row["name"] for row in table.rows if row.get("status", "").casefold() == "bad"}
+    table.rows, told = agreed_rows(table.rows, "name")
+    for row in table.rows:
+        if row["name"] in bad:
+            row["status"] = "bad"
+    return f"{table.file} lists {told}" if told else None
 
 
 def _some(names: list[str]) -> str:
@@ -160,29 +242,12 @@ def _some(names: list[str]) -> str:
     return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
 
 
-def _differs(text: Any, value: float) -> bool:
-    try:
-        return abs(float(text) - value) > 1e-3 * abs(value)
-    except (TypeError, ValueError):
-        return False
-
-
-def rate_conflict(opened: OpenRecording, sidecar: dict[str, Any]) -> list[str]:
-    """Return the conflict between the sidecar's SamplingFrequency and the header's, if any."""
-    stated = sidecar.get("SamplingFrequency")
-    if stated is None or not _differs(stated, opened.sfreq):
-        return []
-    return [
-        f"the sidecar says SamplingFrequency {stated} Hz, the file {opened.sfreq:g} Hz;"
-        " the file's is used"
-    ]
-
-
-def _positions(opened, root, sidecars) -> tuple[dict[str, list[float]], list[str]]:
+def _positions(
+    opened: OpenRecording, root: Path, sidecars: dict[str, list[str]], repairs: Repairs
+) -> tuple[dict[str, list[float]], list[str]]:
     """Return electrode positions: of electrodes.tsv if its frame is known, else the header's."""
-    paths = sidecars.get("electrodes.tsv", [])
-    if paths:
-        return _electrode_positions(root, paths, sidecars.get("coordsystem.json", []))
+    if sidecars.get("electrodes.tsv"):
+        return electrode_positions(root, sidecars, repairs)
     found = {}
     for name, channel in zip(opened.names, opened.raw.info["chs"], strict=True):
         place = np.asarray(channel["loc"][:3], float)
@@ -191,50 +256,3 @@ def _positions(opened, root, sidecars) -> tuple[dict[str, list[float]], list[str
         if in_head and np.all(np.isfinite(place)) and np.any(place != 0):
             found[name] = [round(float(value), 6) for value in place]
     return found, []
-
-
-def _electrode_positions(root, paths, coordsystems) -> tuple[dict[str, list[float]], list[str]]:
-    """Return the positions of the nearest electrodes.tsv whose frame and units are known."""
-    conflicts: list[str] = []
-    stated = unit = None
-    for path in reversed(paths):
-        space = parse_name(path).entities.get("space")
-        own = [p for p in coordsystems if parse_name(p).entities.get("space") in (None, space)]
-        system, problems = merged_json(root, own)
-        conflicts.extend(problems)
-        stated, unit = _frame_and_unit(system)
-        if stated in HEAD_FRAMES | TURNED_FRAMES and unit in METRES:
-            found, told = _places(root / path, stated, METRES[unit])
-            return found, [*conflicts, *told]
-    return {}, [
-        *conflicts,
-        f"electrode positions are not used: coordinate system {stated!r}, units {unit!r};"
-        f" known are {', '.join(sorted(HEAD_FRAMES | TURNED_FRAMES))} in m, cm or mm",
-    ]
-
-
-def _frame_and_unit(system: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return coordinate system and units of the electrodes (fiducials have their own)."""
-    for sensors in ELECTRODE_KEYS:
-        if f"{sensors}CoordinateSystem" in system:
-            stated = system[f"{sensors}CoordinateSystem"]
-            unit = system.get(f"{sensors}CoordinateUnits")
-            return None if stated is None else str(stated), None if unit is None else str(unit)
-    return None, None
-
-
-def _places(path: Path, stated: str, scale: float) -> tuple[dict[str, list[float]], list[str]]:
-    frame, conflicts = read_tabular(path)
-    if not {"name", "x", "y", "z"} <= set(frame.columns):
-        return {}, [*conflicts, "electrodes.tsv lacks a column of name, x, y, z; it is not used"]
-    found = {}
-    for row in frame.to_dict("records"):
-        try:
-            place = np.array([float(row[axis]) for axis in "xyz"]) * scale
-        except ValueError:
-            continue
-        if stated in TURNED_FRAMES:
-            place = np.array([-place[1], place[0], place[2]])
-        if np.all(np.isfinite(place)):
-            found[row["name"]] = [round(float(value), 6) for value in place]
-    return found, conflicts

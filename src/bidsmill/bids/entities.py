@@ -17,6 +17,10 @@ ENTITY_COLUMNS = {
     "proc": "processing",
 }
 DATATYPES = ("eeg", "meg", "ieeg", "emg", "nirs")
+# Names that people give to folders and suffixes in place of the one of BIDS.
+DATATYPE_ALIASES = {"fnirs": "nirs"}
+LABEL = re.compile(r"[0-9A-Za-z]+", re.ASCII)
+NEEDS_TASK = ("eeg", "meg", "ieeg", "emg", "nirs", "fnirs")
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,36 @@ def entity_columns(stem: str) -> dict[str, str]:
 def without_entity(stem: str, entity: str) -> str:
     """Return a BIDS stem without one entity."""
     return re.sub(rf"(^|_){re.escape(entity)}-[^_]*_?", r"\1", stem)
+
+
+def canonical_datatype(name: str) -> str:
+    """Return the datatype that a folder or suffix stands for (``fnirs``: ``nirs``)."""
+    return DATATYPE_ALIASES.get(name, name)
+
+
+def odd_names(path: str) -> list[str]:
+    """Say what BIDS does not allow in the name of a recording; it is read all the same.
+
+    Labels are letters and digits, `run` is a number, each part but the last is an entity, and
+    there is a task unless it is an empty-room recording (BIDS 1.10, "File name structure").
+    Labels stay as they are: what was meant is never guessed.
+
+    Parameters
+    ----------
+    path : str
+        POSIX path of the data file, relative to the dataset.
+    """
+    name = parse_name(path)
+    odd = [
+        f"{key}-{label}"
+        for key, label in name.entities.items()
+        if not LABEL.fullmatch(label) or (key == "run" and not label.isdecimal())
+    ]
+    odd += [part for part in PurePosixPath(path).name.split("_")[:-1] if "-" not in part]
+    told = [f"not a BIDS label, kept as it is: {part}" for part in odd]
+    if "task" not in name.entities and name.suffix in NEEDS_TASK:
+        told.append("the name has no task")
+    folders = [part for part in PurePosixPath(path).parts[:-1] if part in DATATYPE_ALIASES]
+    wanted = DATATYPE_ALIASES
+    told += [f"the folder {part} is read as {wanted[part]}" for part in folders]
+    return told

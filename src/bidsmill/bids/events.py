@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bidsmill.bids.pointers import pointer_kind
 from bidsmill.bids.reading import Annotation, is_boundary
+from bidsmill.bids.repairs import Repairs, repair
 from bidsmill.bids.tabular import read_tabular
+from bidsmill.errors import RecordingProblem
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FIRST_COLUMNS = ["onset", "duration", "trial_type", "value", "HED"]
+BLANK = b" \t\r\n\0\xef\xbb\xbf"
+# Decimals of an onset beyond which it is no longer rounded for people.
+MOST_DECIMALS = 9
 
 
-def read_events(path: Path) -> tuple[pd.DataFrame, list[str]]:
+@dataclass
+class EventRows:
+    """The events of an events.tsv (``kind="events"``).
+
+    Attributes
+    ----------
+    file : str
+        Its name.
+    table : DataFrame of str
+        At least the columns onset and duration; ``''``: no value. No row may be removed: events
+        that cannot be used are counted by `sort_and_screen`.
+    """
+
+    file: str
+    table: pd.DataFrame
+
+
+def read_events(path: Path, repairs: Repairs | None = None) -> tuple[pd.DataFrame, list[str]]:
     """Read an events.tsv.
+
+    A file that is there and cannot be read is an error, so that its recording never looks as if
+    it had no events.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    repairs : Repairs, optional
+        Which rules may act; those that lose nothing if absent.
 
     Returns
     -------
@@ -24,14 +58,84 @@ def read_events(path: Path) -> tuple[pd.DataFrame, list[str]]:
         At least the columns onset and duration; all cells are strings, ``''`` if missing.
     problems : list of str
         What is not as it should be.
+
+    Raises
+    ------
+    RecordingProblem
+        ``read_error``, ``content_not_fetched`` or ``events_unreadable``.
     """
-    frame, problems = read_tabular(path)
+    repairs = repairs or Repairs()
+    _require_readable(path)
+    frame, problems = read_tabular(path, repairs)
     if "onset" not in frame.columns and len(frame.columns):
         problems.append(f"{path.name} has no column onset; none of its events can be used")
+    if "onset" not in frame.columns and not len(frame) and path.read_bytes().strip(BLANK):
+        raise RecordingProblem(
+            "events_unreadable",
+            "the events cannot be read",
+            file=path.name,
+            found="; ".join(problems),
+            expected="a table with the column onset",
+            todo="correct the file, or remove it if the recording has no events",
+        )
     for column in ("onset", "duration"):
         if column not in frame.columns:
             frame[column] = ""
+    problems += repairs.mend("events", EventRows(path.name, frame))
+    if len(frame) and "trial_type" in frame.columns and not any(frame["trial_type"]):
+        codes = len(set(frame.get("value", [])) - {""})
+        if codes:
+            problems.append(
+                f"trial_type is n/a in all events; column value has {codes} different value(s)"
+            )
     return frame, problems
+
+
+def _require_readable(path: Path) -> None:
+    """Refuse what is no table of events, though it is there."""
+    kind = pointer_kind(path)
+    if kind is not None:
+        raise RecordingProblem(
+            "content_not_fetched",
+            "the content of the events was not fetched",
+            file=path.name,
+            found=f"a {kind} pointer" if kind != "broken link" else kind,
+            todo="fetch the content (`datalad get`, `git lfs pull`), then `--forcerun lock`",
+        )
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise RecordingProblem(
+            "read_error",
+            "the events cannot be read from the disk",
+            file=path.name,
+            found=error.strerror or type(error).__name__,
+        ) from None
+    if head.lstrip(BLANK).lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise RecordingProblem(
+            "events_unreadable",
+            "a web page stands in place of the events",
+            file=path.name,
+            todo="fetch the file again",
+        )
+
+
+@repair(
+    "negative_duration",
+    kind="events",
+    risk="lossless",
+    failure="An event has a negative duration.",
+    effect="The duration is read as 0; the onset and all other cells stay.",
+    todo="correct the duration, or write n/a",
+)
+def negative_duration(events: EventRows) -> str | None:
+    """Read negative durations as none."""
+    below = [seconds(text) < 0 for text in events.table["duration"]]
+    if not any(below):
+        return None
+    events.table.loc[below, "duration"] = "0"
+    return f"{events.file} has {sum(below)} negative duration(s); read as 0"
 
 
 def events_of_annotations(annotations: list[Annotation]) -> pd.DataFrame:
@@ -52,7 +156,8 @@ def seconds(text: Any) -> float:
         return math.nan
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
+        # A sidecar may state a whole number beyond all floats.
         return math.nan
     return value if math.isfinite(value) else math.nan
 
@@ -79,10 +184,9 @@ def sort_and_screen(events: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     order = np.argsort(np.where(np.isnan(onsets), np.inf, onsets), kind="stable")
     ordered = events.iloc[order].reset_index(drop=True)
     repeated = ordered.duplicated()
-    markers = ordered["trial_type"] if "trial_type" in ordered else [""] * len(ordered)
     reasons = []
     for onset, text, again, marker in zip(
-        onsets[order], ordered["onset"], repeated, markers, strict=True
+        onsets[order], ordered["onset"], repeated, boundary_markers(ordered), strict=True
     ):
         if math.isnan(onset):
             reasons.append("onset_not_a_number" if text else "onset_missing")
@@ -90,8 +194,67 @@ def sort_and_screen(events: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             reasons.append("before_start")
         elif again:
             reasons.append("duplicate")
-        elif is_boundary(marker):
+        elif marker:
             reasons.append("boundary_marker")
         else:
             reasons.append("")
     return ordered, reasons
+
+
+def boundary_markers(events: pd.DataFrame) -> list[bool]:
+    """Return which events say that the signal is cut at their onset, by trial_type or by value.
+
+    Parameters
+    ----------
+    events : DataFrame of str
+        The events; columns that they lack say nothing.
+    """
+    columns = [events[name] for name in ("trial_type", "value") if name in events.columns]
+    marked = [False] * len(events)
+    for column in columns:
+        marked = [old or is_boundary(text) for old, text in zip(marked, column, strict=True)]
+    return marked
+
+
+def event_conflicts(events: pd.DataFrame, sfreq: float, n_times: int) -> list[str]:
+    """Return where onsets contradict the recording or the column ``sample``; nothing is moved.
+
+    Parameters
+    ----------
+    events : DataFrame of str
+        With ``onset`` (s), and ``sample`` or ``source_sample`` (samples of the file, from 0) if
+        the source has it.
+    sfreq : float
+        Rate of the file in Hz.
+    n_times : int
+        Its samples.
+    """
+    onsets = [seconds(text) for text in events["onset"]]
+    known = [onset for onset in onsets if not math.isnan(onset)]
+    beyond = sum(onset >= n_times / sfreq for onset in known)
+    told = []
+    if beyond > len(known) / 2:
+        fits = max(known) / sfreq < n_times / sfreq
+        hint = "; they may be samples, and are not rescaled" if fits else ""
+        told.append(
+            f"{beyond} of {len(known)} onsets lie after the end ({n_times / sfreq:g} s){hint}"
+        )
+    column = next((c for c in ("source_sample", "sample") if c in events.columns), None)
+    if column is not None:
+        stated = [seconds(text) for text in events[column]]
+        off = sum(
+            abs(sample - onset * sfreq) > 1 + sfreq * _rounding(text)
+            for onset, sample, text in zip(onsets, stated, events["onset"], strict=True)
+        )
+        if off:
+            told.append(
+                f"column sample and onset disagree by more than a sample in {off} event(s);"
+                " onset is used"
+            )
+    return told
+
+
+def _rounding(text: str) -> float:
+    """Return half a unit of the last decimal of a number: how far it may be off for rounding."""
+    decimals = len(str(text).partition(".")[2])
+    return 0.5 * 10.0 ** -min(decimals, MOST_DECIMALS)

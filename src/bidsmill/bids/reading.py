@@ -9,11 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bidsmill.bids.edf_records import check_records
+from bidsmill.bids.readers import brainvision, edf, eeglab, meg, nirs
+from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import RecordingProblem
 
 # Files that BIDS allows and no reader installed here can open.
 UNSUPPORTED = {".nwb": "NWB", ".mefd": "MEF3"}
+READERS = {
+    ".edf": edf.read,
+    ".bdf": edf.read,
+    ".vhdr": brainvision.read,
+    ".set": eeglab.read,
+    ".fif": meg.read_fif,
+    ".ds": meg.read_ctf,
+    ".con": meg.read_kit,
+    ".sqd": meg.read_kit,
+    ".kdf": meg.read_kit,
+    ".snirf": nirs.read_snirf,
+}
 # Data files without the header that says what is in them.
 HEADLESS = {
     ".eeg": ".vhdr",
@@ -62,6 +75,8 @@ class OpenRecording:
         Channels that the file itself marks as bad.
     warnings : list of str
         What the reader warned of.
+    repairs : list of dict
+        ``rule``, ``risk`` and ``message`` of each repair.
     """
 
     raw: Any
@@ -73,10 +88,11 @@ class OpenRecording:
     annotations: list[Annotation]
     bads: list[str]
     warnings: list[str] = field(default_factory=list)
+    repairs: list[dict[str, str]] = field(default_factory=list)
 
 
-def open_recording(root: Path, data: str) -> OpenRecording:
-    """Open the data file of a recording.
+def open_recording(root: Path, data: str, repairs: Repairs | None = None) -> OpenRecording:
+    """Open the data file of a recording, and mend it where a rule may.
 
     Parameters
     ----------
@@ -84,6 +100,8 @@ def open_recording(root: Path, data: str) -> OpenRecording:
         The dataset.
     data : str
         The data file or folder, relative to it.
+    repairs : Repairs, optional
+        Which rules may act; those that lose nothing if absent.
 
     Returns
     -------
@@ -93,8 +111,10 @@ def open_recording(root: Path, data: str) -> OpenRecording:
     ------
     RecordingProblem
         If it cannot be opened: ``unsupported_format``, ``header_missing``, ``truncated_file``,
-        ``companion_missing``, ``unreadable``, ``no_samples``.
+        ``companion_missing``, ``content_not_fetched``, ``empty_file``, ``epoched``,
+        ``unreadable``, ``no_samples``.
     """
+    repairs = repairs or Repairs()
     path = root / data
     extension = path.suffix.lower()
     if extension in UNSUPPORTED:
@@ -108,11 +128,13 @@ def open_recording(root: Path, data: str) -> OpenRecording:
             file=data,
         )
     with reader_problems(root, data) as told:
-        if extension in (".edf", ".bdf"):
-            check_records(path, data)
-        raw = _read(path, extension, data)
+        try:
+            raw = _read(path, extension, data, repairs)
+        except RecordingProblem as problem:
+            problem.todo = problem.todo or repairs.hint()
+            raise
         opened = _described(raw)
-    opened.warnings = told
+    opened.warnings, opened.repairs = told, repairs.applied
     if opened.n_times == 0 or opened.sfreq <= 0:
         raise RecordingProblem(
             "no_samples",
@@ -176,39 +198,17 @@ def _one_line(text: str, root: Path) -> str:
     return " ".join(text.split())[:500]
 
 
-def _read(path: Path, extension: str, data: str):
+def _read(path: Path, extension: str, data: str, repairs: Repairs):
     import mne
 
     mne.set_log_level("ERROR")
     with mne.utils.use_log_level("WARNING"):
-        if extension in (".edf", ".bdf"):
-            reader = mne.io.read_raw_edf if extension == ".edf" else mne.io.read_raw_bdf
-            try:
-                return reader(path, preload=False)
-            except UnicodeDecodeError:
-                return reader(path, preload=False, encoding="latin1")
-        if extension == ".vhdr":
-            return mne.io.read_raw_brainvision(path, preload=False)
-        if extension == ".set":
-            return mne.io.read_raw_eeglab(path, preload=False)
-        if extension == ".fif":
-            return mne.io.read_raw_fif(path, preload=False, allow_maxshield="yes")
-        if extension == ".ds":
-            return mne.io.read_raw_ctf(path, preload=False)
-        if extension in (".con", ".sqd", ".kdf"):
-            return mne.io.read_raw_kit(path, preload=False)
+        reader = READERS.get(extension)
+        if reader is not None:
+            return reader(path, data, repairs)
         if path.is_dir():
-            return _read_bti(path, data)
+            return meg.read_bti(path, data, repairs)
         return mne.io.read_raw(path, preload=False)
-
-
-def _read_bti(folder: Path, data: str):
-    import mne
-
-    names = [p for p in sorted(folder.iterdir()) if "," in p.name and p.suffix != ".xml"]
-    if not names:
-        raise RecordingProblem("unsupported_format", "the folder holds no 4D/BTi data", file=data)
-    return mne.io.read_raw_bti(names[0], preload=False, head_shape_fname=None)
 
 
 def _described(raw) -> OpenRecording:

@@ -6,8 +6,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
-from bidsmill.bids.entities import DATATYPES, parse_name, without_entity
-from bidsmill.bids.sidecars import applicable
+from bidsmill.bids.entities import (
+    DATATYPES,
+    canonical_datatype,
+    parse_name,
+    without_entity,
+)
+from bidsmill.bids.sidecars import applicable, labels_of
 
 # Extensions that hold, or head, a recording (BIDS 1.10, modality pages), in the order of
 # preference where one recording stands in several formats.
@@ -100,8 +105,9 @@ def find_recordings(paths: Iterable[str]) -> list[Recording]:
         members.setdefault(stem, {}).setdefault(unit, []).append(path)
         datatypes[stem] = datatype
     by_folder = _by_folder(ordered)
+    labels = labels_of(unit for units in members.values() for unit in units)
     return [
-        _recording(stem, datatypes[stem], units, by_folder)
+        _recording(stem, datatypes[stem], units, by_folder, labels)
         for stem, units in sorted(members.items())
     ]
 
@@ -110,14 +116,15 @@ def _place(path: str) -> tuple[str, str, str] | None:
     """Return stem, datatype and data unit (file or folder) of a path, or None."""
     parts = PurePosixPath(path).parts
     for depth in range(1, len(parts)):
-        if parts[depth - 1] not in DATATYPES or not parts[0].startswith("sub-"):
+        datatype, unit = canonical_datatype(parts[depth - 1]), parts[depth]
+        if datatype not in DATATYPES or not parts[0].startswith("sub-"):
             continue
-        datatype, unit = parts[depth - 1], parts[depth]
         name = parse_name(unit)
+        suffix = canonical_datatype(name.suffix)
         is_folder = len(parts) > depth + 1
-        if is_folder and not (name.extension in FOLDER_EXTENSIONS or name.suffix == datatype):
+        if is_folder and not (name.extension in FOLDER_EXTENSIONS or suffix == datatype):
             return None
-        if name.suffix != datatype or name.entities.get("acq") in NOT_RECORDINGS:
+        if suffix != datatype or name.entities.get("acq") in NOT_RECORDINGS:
             return None
         known = name.extension.lower() in DATA_EXTENSIONS + COMPANION_EXTENSIONS
         if not known and not is_folder:
@@ -127,7 +134,7 @@ def _place(path: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _recording(stem, datatype, units, by_folder) -> Recording:
+def _recording(stem, datatype, units, by_folder, labels) -> Recording:
     ranked = sorted(units, key=lambda unit: (_rank(unit), _part(unit), unit))
     data = ranked[0]
     own = COMPANIONS.get(_extension(data), ())
@@ -141,9 +148,10 @@ def _recording(stem, datatype, units, by_folder) -> Recording:
     alternatives = [u for u in ranked if u not in same_format]
     files = sorted(path for unit in same_format for path in units[unit])
     sidecars = {}
+    named = {datatype: parse_name(data).suffix}
     for suffix in (*SIDECAR_SUFFIXES, datatype):
         for extension in (".tsv", ".json"):
-            found = applicable(data, suffix, extension, by_folder)
+            found = applicable(data, named.get(suffix, suffix), extension, by_folder, labels)
             if found:
                 sidecars[suffix + extension] = found
     return Recording(stem, datatype, data, files, sidecars, alternatives)

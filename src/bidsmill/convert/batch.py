@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill import batches
-from bidsmill.bids.events import seconds
-from bidsmill.bids.reading import is_boundary
+from bidsmill.bids.events import boundary_markers, seconds
+from bidsmill.bids.repairs import check_names
 from bidsmill.convert.recording import convert_recording
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
 from bidsmill.sources.place import dataset_root
 from bidsmill.sources.presence import State, read_state, require_files
 
+# Settings that shape a matrix.
+SETTINGS = ("windows", "channels", "reference", "resample", "filter", "repairs")
 # Libraries that shape the bytes of a matrix.
 LIBRARIES = ("mne", "numpy", "scipy", "pyarrow")
 
@@ -41,21 +43,26 @@ def convert_batch(
         ``convert/{batch}.json``. With `only` it is replaced if its bytes differ, and only if
         every other member has its receipt.
     settings : dict
-        ``source``, ``path``, ``windows``, ``channels``, ``resample``, ``filter`` and
-        ``on_bad_recording``.
+        ``source``, ``path``, those of `SETTINGS`, and ``on_bad_recording``.
     code : str
         Hash of the code of this stage.
     processes : int
         Worker processes.
     only : str, optional
         Convert this recording, up to date or not, and no other.
+
+    Raises
+    ------
+    BidsmillError
+        If the settings name a repair that there is not.
     """
+    check_names([*settings["repairs"]["allow"], *settings["repairs"]["refuse"]])
     plan = files.read_json(plan_path)
     results = manifest_path.parents[1]
     work = ConvertWork(
         root=dataset_root(settings, results),
         results=results,
-        settings={key: settings[key] for key in ("windows", "channels", "resample", "filter")},
+        settings={key: settings[key] for key in SETTINGS},
         fetched=files.read_json(fetch_path)["members"],
         annotated=files.read_json(annotate_path)["members"],
         state=read_state(results, plan["batch"]),
@@ -116,10 +123,10 @@ class ConvertWork:
         events = tables.read_tsv(self.results / "events" / f"{stem}.tsv")
         return [
             [row, onset, chosen]
-            for row, (onset, chosen, marker) in enumerate(
-                zip(events["onset"], events["chosen"], events["trial_type"], strict=True)
+            for row, (onset, chosen, marked) in enumerate(
+                zip(events["onset"], events["chosen"], boundary_markers(events), strict=True)
             )
-            if chosen == "yes" or (is_boundary(marker) and seconds(onset) == seconds(onset))
+            if chosen == "yes" or (marked and seconds(onset) == seconds(onset))
         ]
 
     def __call__(self, member: batches.Member) -> dict[str, Any]:

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from bidsmill.bids.reading import OpenRecording, reader_problems
+from bidsmill.bids.samples import Samples, open_samples
+from bidsmill.errors import BidsmillError
 from bidsmill.signal.source import Signal
 
 # Bytes of float64 that are read at once: large enough to make a call's cost vanish, small
 # enough to stay in the bound of memory.
 READ_BYTES = 32 * 2**20
+# A rate is raised by this factor at most: one sample in ten seconds becomes 100 Hz. A header that
+# states less is damaged (the record duration of EDF has eight digits), and its recording would
+# become years of samples.
+MOST_UPSAMPLING = 1_000
 
 
 class RecordingSignal:
@@ -31,22 +37,25 @@ class RecordingSignal:
     """
 
     def __init__(self, opened: OpenRecording, picks: list[int], root, data: str):
-        self.raw = opened.raw
         self.sfreq = opened.sfreq
         self.n_times = opened.n_times
         self.n_channels = len(picks)
-        self._picks = np.array(picks)
+        self._raw, self._picks = opened.raw, picks
         self._where = (root, data)
-        self._contiguous = bool(np.all(np.diff(self._picks) > 0))
+        self._samples: Samples | None = None
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Return samples ``[start, stop)`` in SI units, float64 of shape (channels, times)."""
+        result = np.empty((self.n_channels, stop - start))
+        self.read_into(start, stop, result)
+        return result
+
+    def read_into(self, start: int, stop: int, out: np.ndarray) -> None:
+        """Write samples ``[start, stop)`` in SI units to an array of floats."""
         with reader_problems(*self._where):
-            if self._contiguous:
-                return self.raw.get_data(picks=self._picks, start=start, stop=stop)
-            order = np.argsort(self._picks)
-            data = self.raw.get_data(picks=self._picks[order], start=start, stop=stop)
-            return data[np.argsort(order)]
+            if self._samples is None:
+                self._samples = open_samples(self._raw, self._picks)
+            self._samples.read_into(start, stop, out)
 
 
 class Joined:
@@ -165,7 +174,19 @@ def build_chain(
         What to read.
     steps : list of dict
         What was done, with all parameters.
+
+    Raises
+    ------
+    BidsmillError
+        If filter or resampler do not fit the rate of the recording.
     """
+    if resample and resample > MOST_UPSAMPLING * source.sfreq:
+        raise BidsmillError(
+            "the sampling rate is too low to be resampled to the wanted one",
+            found=f"{source.sfreq:g} Hz in the header",
+            expected=f"at least {resample / MOST_UPSAMPLING:g} Hz",
+            todo="correct the rate in the header, or leave the recording out",
+        )
     if resample and abs(resample - source.sfreq) <= 1e-9 * resample:
         resample = None
     if not segments or not (band or resample):

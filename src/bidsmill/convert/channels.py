@@ -44,7 +44,7 @@ def choose_channels(
     else:
         types = _types(channels, datatype, settings["types"])
         chosen = [channel for channel in channels if channel.type in types]
-    excluded = {plain_text(str(name)) for name in settings["exclude"]}
+    excluded = excluded_names(settings)
     chosen = [c for c in chosen if not excluded & {c.name, plain_text(c.source_name)}]
     if settings["bad"] == "drop":
         chosen = [c for c in chosen if c.status != "bad"]
@@ -58,6 +58,11 @@ def choose_channels(
             todo="name other types in `channels.types`, or correct channels.tsv",
         )
     return chosen
+
+
+def excluded_names(settings: dict[str, Any]) -> set[str]:
+    """Return the names in `channels.exclude` in plain text."""
+    return {plain_text(str(name)) for name in settings["exclude"]}
 
 
 def _types(channels: list[Channel], datatype: str, wanted: list[str]) -> set[str]:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bidsmill.bids.channels import Channel, describe_channels, rate_conflict
+from bidsmill.bids.channels import Channel, describe_channels
+from bidsmill.bids.entities import odd_names
 from bidsmill.bids.events import seconds
 from bidsmill.bids.reading import OpenRecording, open_recording
-from bidsmill.bids.sidecars import merged_json
+from bidsmill.bids.repairs import Repairs
+from bidsmill.bids.sidecars import merged_json, sidecar_conflicts, sidecars_in_use
 from bidsmill.convert.chain import RecordingSignal, build_chain
-from bidsmill.convert.channels import choose_channels, unknown_exclusions
+from bidsmill.convert.channel_plan import channel_rows, plan_channels
+from bidsmill.convert.channels import unknown_exclusions
+from bidsmill.convert.quality import QualityMeter, as_recorded
 from bidsmill.convert.rows import Rows, bad_rows, find_boundaries, place_rows
 from bidsmill.convert.windows import find_cuts
 from bidsmill.convert.writing import write_matrix
@@ -61,7 +65,8 @@ def convert_recording(
     output : pathlib.Path
         ``matrix/{recording}.parquet``.
     settings : dict
-        ``windows``, ``channels``, ``resample`` and ``filter`` of the dataset.
+        ``windows``, ``channels``, ``reference``, ``resample``, ``filter`` and ``repairs`` of
+        the dataset.
 
     Returns
     -------
@@ -76,15 +81,17 @@ def convert_recording(
     prepared = prepare_recording(member, root, tables.read_tsv(events_path), settings)
     metadata = _metadata(member, prepared, settings)
     names = [channel.name for channel in prepared.chosen]
+    meter = QualityMeter(metadata, len(prepared.rows.starts), as_recorded(prepared.steps))
     excluded, stated = write_matrix(
-        output, prepared.signal, prepared.rows, names, settings["windows"], metadata
+        output, prepared.signal, prepared.rows, names, settings["windows"], metadata, meter
     )
     excluded.update(bad_rows(prepared.opened, prepared.rows, prepared.signal.sfreq))
+    repairs = prepared.opened.repairs
     return {
-        "status": "converted",
+        "status": "repaired" if repairs else "converted",
         "reason": "",
         "message": "",
-        "repairs": [],
+        "repairs": repairs,
         "conflicts": [*prepared.conflicts, *prepared.opened.warnings],
         "shape": stated["shape"],
         "layout": metadata["layout"],
@@ -94,7 +101,10 @@ def convert_recording(
         "source_n_times": prepared.opened.n_times,
         "line_frequency": metadata["line_frequency"],
         "files": {output.name: {"size": stated["size"], "sha256": stated["sha256"]}},
-        "detail": _detail(prepared, excluded, metadata["processing"]),
+        "detail": {
+            **_detail(prepared, excluded, metadata["processing"]),
+            "quality": meter.result(),
+        },
     }
 
 
@@ -129,19 +139,23 @@ def prepare_recording(
     RecordingProblem
         If the recording cannot be converted.
     """
-    opened = open_recording(root, member["data"])
-    sidecar, conflicts = merged_json(root, member["sidecars"].get(f"{member['datatype']}.json", []))
-    conflicts += rate_conflict(opened, sidecar)
-    channels, told = describe_channels(opened, root, member["sidecars"])
+    repairs = Repairs(**settings["repairs"])
+    opened = open_recording(root, member["data"], repairs)
+    signal_sidecars = {k: v for k, v in member["sidecars"].items() if not k.startswith("events.")}
+    sidecars, told = sidecars_in_use(member["data"], signal_sidecars, repairs)
+    conflicts = [*odd_names(member["data"]), *told]
+    sidecar, told = merged_json(root, sidecars.get(f"{member['datatype']}.json", []), repairs)
+    conflicts += told
+    conflicts += sidecar_conflicts(opened, sidecar, member["datatype"], repairs)
+    channels, told = describe_channels(opened, root, sidecars, repairs)
     conflicts += told
     if member["alternatives"]:
         conflicts.append(f"not read, the same recording: {', '.join(member['alternatives'])}")
-    chosen = choose_channels(channels, member["datatype"], settings["channels"])
-    conflicts += unknown_exclusions(channels, settings["channels"])
-    picks = [channel.index for channel in chosen]
-    conflicts += _load_if_rates_differ(opened, picks)
+    plan = plan_channels(channels, member["datatype"], settings["channels"], settings["reference"])
+    conflicts += [*plan.notes, *unknown_exclusions(channels, settings["channels"])]
+    conflicts += _load_if_rates_differ(opened, plan.picks)
     cuts = find_cuts(find_boundaries(opened, events), opened.sfreq, opened.n_times)
-    source = RecordingSignal(opened, picks, root, member["data"])
+    source = plan.apply(RecordingSignal(opened, plan.picks, root, member["data"]))
     segments = cuts.segments(opened.n_times)
     try:
         signal, steps = build_chain(source, segments, settings["filter"], settings["resample"])
@@ -149,7 +163,8 @@ def prepare_recording(
         raise RecordingProblem("filter_impossible", problem.message()) from None
     cuts = cuts.on_grid(opened.sfreq, signal.sfreq)
     rows = place_rows(signal, settings["windows"], events, cuts)
-    return Prepared(opened, sidecar, channels, chosen, conflicts, signal, steps, rows)
+    steps = [*plan.steps, *steps]
+    return Prepared(opened, sidecar, channels, plan.chosen, conflicts, signal, steps, rows)
 
 
 def _metadata(
@@ -167,7 +182,7 @@ def _metadata(
         "layout": layout_id(names, types, units, signal.sfreq, rows.length),
         "source": _source_facts(member, prepared.opened),
         "processing": _processing(prepared.steps, settings["windows"], signal, rows),
-        "repairs": [],
+        "repairs": prepared.opened.repairs,
         "line_frequency": _number(prepared.sidecar.get("PowerLineFrequency")),
     }
 
@@ -182,10 +197,7 @@ def _detail(
         "events": rows.events,
         "dropped": {str(event): rows.dropped[event] for event in sorted(rows.dropped)},
         "excluded": {str(row): excluded[row] for row in sorted(excluded)},
-        "channels": [
-            {**channel.as_metadata(), "kept": channel in prepared.chosen}
-            for channel in prepared.channels
-        ],
+        "channels": channel_rows(prepared.channels, prepared.chosen),
         "processing": processing,
         "hardware": {key: prepared.sidecar[key] for key in HARDWARE if key in prepared.sidecar},
     }
@@ -193,6 +205,10 @@ def _detail(
 
 def _load_if_rates_differ(opened: OpenRecording, picks: list[int]) -> list[str]:
     """Load a recording whose channels differ in rate: MNE upsamples each block for itself."""
+    own = (opened.raw._raw_extras[0] or {}).get("own")
+    if own is not None:
+        # EDF and BDF are read block by block at any rate; see `readers.edf_samples`.
+        return own.told_of(picks)
     counts = (opened.raw._raw_extras[0] or {}).get("n_samps")
     if counts is None or len(counts) == 0:
         return []

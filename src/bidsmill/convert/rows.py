@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bidsmill.bids.events import seconds
+from bidsmill.bids.events import boundary_markers, seconds
 from bidsmill.bids.reading import OpenRecording, is_bad, is_boundary
 from bidsmill.convert.windows import Cuts, event_windows, fixed_windows
 from bidsmill.errors import RecordingProblem
@@ -100,8 +100,8 @@ def find_boundaries(opened: OpenRecording, events: Any) -> list[tuple[float, flo
         for mark in opened.annotations
         if is_boundary(mark.description)
     ]
-    for onset, marker in zip(events["onset"], events["trial_type"], strict=True):
-        if is_boundary(marker) and np.isfinite(seconds(onset)):
+    for onset, marked in zip(events["onset"], boundary_markers(events), strict=True):
+        if marked and np.isfinite(seconds(onset)):
             found.append((seconds(onset), 0.0))
     return sorted(set(found))
 

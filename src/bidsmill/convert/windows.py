@@ -71,8 +71,9 @@ def find_cuts(boundaries: list[tuple[float, float]], sfreq: float, n_times: int)
     """
     points, gaps = set(), set()
     for onset, duration in boundaries:
-        start = round(onset * sfreq)
-        stop = round((onset + duration) * sfreq)
+        # What a typing error put beyond all whole numbers lies outside, too.
+        start = round(min(max(onset * sfreq, -1.0), n_times + 1.0))
+        stop = round(min(max((onset + duration) * sfreq, -1.0), n_times + 1.0))
         if stop > start:
             gaps.add((max(0, start), min(n_times, stop)))
         elif 0 < start < n_times:

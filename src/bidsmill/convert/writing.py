@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from bidsmill.convert.chain import block_samples
+from bidsmill.convert.quality import QualityMeter
 from bidsmill.convert.rows import Rows
 from bidsmill.formats.files import atomic_path, remove_parts
 from bidsmill.formats.matrix import MatrixWriter, rows_per_group
 from bidsmill.signal.source import Signal
+
+# A computed signal keeps blocks of its own, so that it may be read in small pieces: a fraction of
+# what is read of a file at once, which stays in the processor's cache while it is cast.
+COMPUTED_SHARE = 8
 
 
 def write_matrix(
@@ -21,6 +26,7 @@ def write_matrix(
     names: list[str],
     windows: dict[str, Any],
     metadata: dict[str, Any],
+    meter: QualityMeter | None = None,
 ) -> tuple[dict[int, str], dict[str, Any]]:
     """Write the rows of a recording, one row group at a time.
 
@@ -38,6 +44,8 @@ def write_matrix(
         ``windows`` of the dataset.
     metadata : dict
         The document of the file.
+    meter : QualityMeter, optional
+        Measures the rows on their way, before the baseline is subtracted.
 
     Returns
     -------
@@ -49,15 +57,20 @@ def write_matrix(
     per_group = rows_per_group(len(names), rows.length)
     baseline = _baseline_samples(windows, signal.sfreq, rows.length)
     excluded: dict[int, str] = {}
+    # One array for all row groups: new memory for each would have to be cleared by the system.
+    space = np.empty((len(names), min(per_group, len(rows.starts)), rows.length), np.float32)
     remove_parts(output)
     with atomic_path(output) as part, MatrixWriter(part, names, rows.length) as writer:
         for first in range(0, len(rows.starts), per_group):
             starts = rows.starts[first : first + per_group]
-            block = read_windows(signal, starts, rows.length)
+            if len(starts) < space.shape[1]:
+                space = np.empty((len(names), len(starts), rows.length), np.float32)
+            block = read_windows(signal, starts, rows.length, space)
+            if meter is not None:
+                meter.add(first, block)
             if baseline is not None:
                 block -= block[:, :, baseline].mean(axis=2, keepdims=True, dtype=np.float64)
-            unusable = ~np.isfinite(block).all(axis=(0, 2))
-            excluded.update({int(first + row): "not_finite" for row in np.flatnonzero(unusable)})
+            excluded.update({int(first + row): "not_finite" for row in rows_not_finite(block)})
             writer.write_group(block)
         stated = writer.close(metadata)
     return excluded, stated
@@ -72,7 +85,18 @@ def _baseline_samples(windows: dict[str, Any], sfreq: float, length: int) -> sli
     return slice(low, max(high, low + 1))
 
 
-def read_windows(signal: Signal, starts: np.ndarray, length: int) -> np.ndarray:
+def rows_not_finite(block: np.ndarray) -> np.ndarray:
+    """Return which windows of a block (channels, windows, times) hold a NaN or an infinity."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        # A sum is finite only if every term is; the rest is seldom, and then looked at closely.
+        if np.isfinite(block.sum()):
+            return np.empty(0, np.intp)
+    return np.flatnonzero(~np.isfinite(block).all(axis=(0, 2)))
+
+
+def read_windows(
+    signal: Signal, starts: np.ndarray, length: int, out: np.ndarray | None = None
+) -> np.ndarray:
     """Read windows of a signal; those that lie close to each other in one go.
 
     Parameters
@@ -83,13 +107,18 @@ def read_windows(signal: Signal, starts: np.ndarray, length: int) -> np.ndarray:
         Sorted first samples.
     length : int
         Samples per window.
+    out : ndarray of float32, shape (n_channels, n_windows, length), optional
+        Where they go, in C order.
 
     Returns
     -------
     ndarray of float32, shape (n_channels, n_windows, length)
     """
-    block = np.empty((signal.n_channels, len(starts), length), np.float32)
-    limit = max(block_samples(signal.n_channels), length)
+    block = np.empty((signal.n_channels, len(starts), length), np.float32) if out is None else out
+    limit = block_samples(signal.n_channels)
+    if not hasattr(signal, "read_into"):
+        limit //= COMPUTED_SHARE
+    limit = max(limit, length)
     # What lies between two windows is read along when that costs less than another call.
     joined = max(length, round(getattr(signal, "reach_seconds", 0.0) * signal.sfreq))
     first = 0
@@ -107,10 +136,21 @@ def read_windows(signal: Signal, starts: np.ndarray, length: int) -> np.ndarray:
 
 
 def _read_run(signal: Signal, starts: np.ndarray, length: int, out: np.ndarray) -> None:
-    begin = int(starts[0])
-    data = signal.read(begin, int(starts[-1]) + length)
-    if len(starts) > 1 and np.all(np.diff(starts) == length):
-        out[:] = data.reshape(out.shape)
+    begin, end = int(starts[0]), int(starts[-1]) + length
+    read_into = getattr(signal, "read_into", None)
+    if np.all(np.diff(starts) == length):
+        # Neighbours without overlap: their samples stand in `out` as they do in the signal.
+        flat = out.reshape(len(out), -1)
+        assert np.shares_memory(flat, out)
+        if read_into is not None:
+            read_into(begin, end, flat)
+        else:
+            flat[:] = signal.read(begin, end)
         return
+    if read_into is not None:
+        data = np.empty((len(out), end - begin), np.float32)
+        read_into(begin, end, data)
+    else:
+        data = signal.read(begin, end)
     for index, start in enumerate(starts - begin):
         out[:, index] = data[:, start : start + length]

@@ -112,7 +112,7 @@ def _unknown_version(version: Any, what: str) -> BidsmillError:
         )
         for number in numbers
     ]
-    found = ", ".join(version) if isinstance(version, tuple) else repr(version)
+    found = ", ".join(map(str, version)) if isinstance(version, tuple) else repr(version)
     return BidsmillError(
         what,
         found=found,

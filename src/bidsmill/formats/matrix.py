@@ -64,7 +64,8 @@ class MatrixWriter:
 
     def __init__(self, path: str | os.PathLike, channels: Sequence[str], n_times: int):
         import pyarrow as pa
-        import pyarrow.parquet as pq
+
+        from bidsmill.formats.float_lists import FloatListWriter
 
         self.channels = list(channels)
         self.n_times = int(n_times)
@@ -72,19 +73,11 @@ class MatrixWriter:
         self.wide = len(self.channels) > WIDE_ABOVE
         length = self.n_times * len(self.channels) if self.wide else self.n_times
         item = pa.field("element", pa.float32(), nullable=False)
-        self._type = pa.list_(item, length)
+        lists = pa.list_(item, length)
         names = [WIDE_COLUMN] if self.wide else self.channels
-        self._schema = pa.schema([pa.field(name, self._type, nullable=False) for name in names])
+        schema = pa.schema([pa.field(name, lists, nullable=False) for name in names])
         self._file = _HashingFile(path)
-        self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._file, mode="w"),
-            self._schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=False,
-            write_statistics=False,
-            use_byte_stream_split=True,
-        )
+        self._writer = FloatListWriter(self._file, schema)
 
     def write_group(self, block: np.ndarray) -> None:
         """Write one row group.
@@ -95,8 +88,6 @@ class MatrixWriter:
             Channels first: the layout of a recording cut into adjacent windows, which then
             needs no copy.
         """
-        import pyarrow as pa
-
         if block.shape[0] != len(self.channels) or block.shape[2] != self.n_times:
             raise ValueError(
                 f"block of shape {block.shape}: expected "
@@ -110,12 +101,7 @@ class MatrixWriter:
             parts = [np.ascontiguousarray(block.transpose(1, 0, 2)).reshape(-1)]
         else:
             parts = [np.ascontiguousarray(channel).reshape(-1) for channel in block]
-        arrays = [
-            pa.FixedSizeListArray.from_arrays(pa.array(part), type=self._type) for part in parts
-        ]
-        self._writer.write_batch(
-            pa.record_batch(arrays, schema=self._schema), row_group_size=block.shape[1]
-        )
+        self._writer.write_group(parts)
         self.n_rows += block.shape[1]
 
     def close(self, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -134,8 +120,7 @@ class MatrixWriter:
         shape = [self.n_rows, len(self.channels), self.n_times]
         document = {"contract": CONTRACT, "shape": shape, **metadata}
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._writer.add_key_value_metadata({METADATA_KEY: text})
-        self._writer.close()
+        self._writer.close({METADATA_KEY: text})
         self._file.close()
         return {
             "sha256": self._file.sha256.hexdigest(),
@@ -148,7 +133,7 @@ class MatrixWriter:
 
     def __exit__(self, *exception) -> None:
         if not self._file.closed:
-            self._writer.close()
+            self._writer.close({})
             self._file.close()
 
 
@@ -173,20 +158,8 @@ class _HashingFile:
     def tell(self) -> int:
         return self.size
 
-    def flush(self) -> None:
-        self._file.flush()
-
     def close(self) -> None:
         self._file.close()
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
 
 
 class MatrixFile:

@@ -69,7 +69,7 @@ def read_inputs(results: Path) -> Inputs:
     return Inputs(
         results=results,
         description=files.read_json(results / "dataset.json"),
-        validation=files.read_json(results / "validation.json"),
+        validation=_findings(results),
         split=proof,
         labels=files.read_json(results / "labels.json")["labels"],
         recordings=recordings,
@@ -79,3 +79,10 @@ def read_inputs(results: Path) -> Inputs:
         kept=kept_rows(samples),
         layouts=layouts_of(recordings),
     )
+
+
+def _findings(results: Path) -> dict[str, Any]:
+    """Return what validators found, and what only the signals of all recordings tell."""
+    found = files.read_json(results / "validation.json")
+    issues = files.read_json(results / "labels.json").get("issues", [])
+    return {**found, "issues": [*found.get("issues", []), *issues]}

@@ -20,6 +20,7 @@ def processing_prose(settings: dict[str, Any]) -> list[str]:
         sentence
         for sentence in (
             _channels(settings["channels"]),
+            _reference(settings.get("reference")),
             _filter(settings["filter"]),
             _resample(settings["resample"]),
             _windows(settings["windows"]),
@@ -31,7 +32,11 @@ def processing_prose(settings: dict[str, Any]) -> list[str]:
 
 
 def _channels(channels: dict[str, Any]) -> str:
-    if channels["policy"] == "list":
+    if channels["policy"] == "montage":
+        named = f": {', '.join(map(str, channels['names']))}" if channels["names"] else ""
+        kept = f"the EEG electrodes of the montage {channels['montage']}{named} (missing ones are"
+        kept += " interpolated by spherical splines)"
+    elif channels["policy"] == "list":
         kept = f"the channels {', '.join(map(str, channels['names']))}"
     else:
         types = [
@@ -39,8 +44,22 @@ def _channels(channels: dict[str, Any]) -> str:
             for kind in channels["types"]
         ]
         kept = f"channels of type: {', '.join(types)}"
-    bad = "kept and flagged" if channels["bad"] == "keep" else "dropped"
-    return f"Each matrix holds {kept}; bad channels are {bad}; the reference is as recorded."
+    bad = {
+        "keep": "kept and flagged",
+        "drop": "dropped",
+        "interpolate": "interpolated where they are EEG with known places, else kept and flagged",
+    }[channels["bad"]]
+    if channels["policy"] == "montage" and channels["bad"] != "keep":
+        bad = "interpolated"
+    return f"Each matrix holds {kept}; bad channels are {bad}."
+
+
+def _reference(reference: str | list[str] | None) -> str:
+    if reference is None:
+        return "The reference is as recorded."
+    if reference == "average":
+        return "EEG and iEEG channels are referenced to the average of the good ones of their type."
+    return f"The mean of {', '.join(map(str, reference))} was subtracted from channels of its type."
 
 
 def _filter(band: dict[str, Any] | None) -> str:

@@ -98,6 +98,15 @@ def _channels(settings: Settings) -> Iterator[str]:
         yield "channels.names: empty, expected names for `policy: list`"
     if channels["policy"] == "native" and channels["names"]:
         yield "channels.names: has no meaning with `policy: native`; did you mean `policy: list`?"
+    if channels["policy"] == "montage" and channels["montage"] is None:
+        yield "channels.montage: absent, expected a standard montage for `policy: montage`"
+    if channels["policy"] != "montage" and channels["montage"] is not None:
+        yield (
+            f"channels.montage: has no meaning with `policy: {channels['policy']}`;"
+            " did you mean `policy: montage`?"
+        )
+    if channels["policy"] == "montage" and channels["types"] not in (["data"], ["eeg"]):
+        yield "channels.types: has no meaning with `policy: montage`, which gives electrodes"
 
 
 def _split(settings: Settings) -> Iterator[str]:

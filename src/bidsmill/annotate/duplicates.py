@@ -1,0 +1,104 @@
+"""Recordings that hold the same signal: one that stands on both sides of a split is a leak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bidsmill.bids.entities import entity_columns
+
+# Two recordings hold the same signal if they share this much of the fingerprint of the shorter.
+SHARED = 0.5
+# By chance two recordings share one hash of 48 bits in 10**8 pairs at most (2048 hashes each).
+FEWEST = 2
+DIGITS = 12
+
+
+def find_duplicates(fingerprints: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
+    """Return for each recording those that share its signal.
+
+    Of many equal ones the first by name is named beside each of the others, and all of them
+    beside the first.
+
+    Parameters
+    ----------
+    fingerprints : dict
+        Recording -> ``hashes`` and ``thinning`` as the conversion stored them.
+
+    Returns
+    -------
+    dict
+        Recording -> sorted recordings; only those that have any.
+    """
+    stems = sorted(fingerprints)
+    hashes = [_decoded(fingerprints[stem]["hashes"]) for stem in stems]
+    thinning = [fingerprints[stem]["thinning"] for stem in stems]
+    found: dict[str, set[str]] = {}
+    for first, second in _candidates(hashes):
+        mask = np.uint64((1 << max(thinning[first], thinning[second])) - 1)
+        own, other = (h[(h & mask) == 0] for h in (hashes[first], hashes[second]))
+        shared = len(np.intersect1d(own, other, assume_unique=True))
+        if shared >= max(FEWEST, SHARED * min(len(own), len(other))):
+            found.setdefault(stems[first], set()).add(stems[second])
+            found.setdefault(stems[second], set()).add(stems[first])
+    return {stem: sorted(found[stem]) for stem in sorted(found)}
+
+
+def duplicate_issues(twins: dict[str, list[str]], data: dict[str, str]) -> list[dict[str, Any]]:
+    """Return one issue per pair, in the form of those of ``validation.json``.
+
+    Parameters
+    ----------
+    twins : dict
+        As `find_duplicates` returns them.
+    data : dict
+        Recording -> its data file.
+
+    Returns
+    -------
+    list of dict
+        ``error`` across subjects: the split keeps subjects apart, but not what they share.
+    """
+    issues = []
+    for stem, others in twins.items():
+        for other in others:
+            if other < stem:
+                continue
+            subjects = {entity_columns(name)["subject"] for name in (stem, other)}
+            across = len(subjects) > 1
+            issues.append(
+                {
+                    "source": "bidsmill",
+                    "severity": "error" if across else "warning",
+                    "code": "duplicate_signal_across_subjects" if across else "duplicate_signal",
+                    "file": data[stem],
+                    "message": f"{stem} and {other} hold the same signal"
+                    + ("; a split by subject may put it on both sides" if across else ""),
+                }
+            )
+    return issues
+
+
+def _decoded(text: str) -> np.ndarray:
+    """Return the hashes of a fingerprint as uint64, sorted."""
+    width = DIGITS // 2
+    values = np.frombuffer(bytes.fromhex(text), np.uint8).reshape(-1, width)
+    result = np.zeros(len(values), np.uint64)
+    for place in range(width):
+        result = result * np.uint64(256) + values[:, place].astype(np.uint64)
+    return np.unique(result)
+
+
+def _candidates(hashes: list[np.ndarray]) -> list[tuple[int, int]]:
+    """Return the pairs that share a hash: of its owners the first with each of the others."""
+    if not hashes:
+        return []
+    values = np.concatenate(hashes)
+    owners = np.repeat(np.arange(len(hashes)), [len(own) for own in hashes])
+    order = np.lexsort((owners, values))
+    values, owners = values[order], owners[order]
+    begins = np.concatenate([[True], values[1:] != values[:-1]])[: len(values)]
+    leaders = owners[np.flatnonzero(begins)[np.cumsum(begins) - 1]] if len(values) else owners
+    pairs = np.stack([leaders, owners], axis=1)[~begins]
+    return [(int(first), int(second)) for first, second in np.unique(pairs, axis=0)]

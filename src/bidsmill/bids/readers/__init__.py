@@ -1,0 +1,1 @@
+"""How is a file of this format opened?  One module per format, with its repairs."""
