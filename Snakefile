@@ -7,8 +7,8 @@ from snakemake.utils import min_version
 
 min_version("9.19")
 
-# The library is found here by every rule and every job, also inside conda environments.
-# Before any installed version of it: the code whose hash the rules track is the code that runs.
+# The library is found here by every rule and every job, also inside conda environments, and before
+# any installed version of it: the code whose hash the rules track is the code that runs.
 LIBRARY = str(Path(workflow.basedir) / "src")
 sys.path.insert(0, LIBRARY)
 

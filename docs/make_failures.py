@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-# Importing the readers registers their rules.
-from bidsmill.bids import channels, events, participants, reading, sidecars, tabular
 from bidsmill.bids.reasons import EVENTS, QUARANTINE, ROWS, Reason
-from bidsmill.bids.repairs import RISKS, RULES, Rule
+from bidsmill.bids.repairs import RISKS, Rule
+from bidsmill.bids.rules import all_rules
 
 HERE = Path(__file__).resolve().parent
-REGISTERING = (channels, events, participants, reading, sidecars, tabular)
 MEANING_OF_RISK = {
     "lossless": (
         "Every sample and every event keeps its value, place and channel. On, unless"
@@ -36,7 +34,7 @@ def page() -> str:
         "EVENTS": _reasons(EVENTS.values()),
         "ROWS": _reasons(ROWS.values()),
         "REPAIRS": _repairs(),
-        "KINDS": ", ".join(f"`{kind}`" for kind in sorted({r.kind for r in RULES.values()})),
+        "KINDS": ", ".join(f"`{kind}`" for kind in sorted({r.kind for r in all_rules().values()})),
     }
     for name, table in tables.items():
         parts = parts.replace(f"{{{{{name}}}}}", table)
@@ -63,7 +61,7 @@ def _reasons(reasons: Iterable[Reason]) -> str:
 def _repairs() -> str:
     parts = []
     for risk in RISKS:
-        rules = sorted((r for r in RULES.values() if r.risk == risk), key=lambda r: r.name)
+        rules = sorted((r for r in all_rules().values() if r.risk == risk), key=lambda r: r.name)
         columns = ["rule", "what is wrong", "what is done", "at the source", "seen in"]
         table = _table(columns, [_row(rule) for rule in rules]) if rules else "No rules."
         parts.append(f"### {risk.capitalize()}\n\n{MEANING_OF_RISK[risk]}\n\n{table}")

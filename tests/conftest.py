@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from absence import absent
+from servers.authority import Authority
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +27,12 @@ def pytest_collection_modifyitems(config, items):
 def root() -> Path:
     """Return the root of the project."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Authority:
+    """Return an authority that signs the certificates of test servers."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")

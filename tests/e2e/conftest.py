@@ -6,7 +6,15 @@ import subprocess
 
 import pytest
 import yaml
+from fetching import remove_large
 from runs import DATASETS, EVENT_DATASETS, Run, copy_corpus
+
+
+@pytest.fixture
+def no_heaps(tmp_path):
+    """Remove what a test fetched: many such tests would fill the disk."""
+    yield
+    remove_large(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import nginx, radosgw
 from servers.archive import Archive
-from servers.authority import Authority
 from servers.nginx import Nginx
 from servers.proxy import Fault, FaultyProxy
 from servers.radosgw import Radosgw
@@ -59,16 +58,7 @@ def environment(tmp_path_factory, authority):
         yield
 
 
-@pytest.fixture(autouse=True)
-def no_heaps(tmp_path):
-    """The disk is not filled by what many tests fetch."""
-    yield
-    remove_large(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
+pytestmark = pytest.mark.usefixtures("no_heaps")
 
 
 @pytest.fixture(scope="module")

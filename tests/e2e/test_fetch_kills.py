@@ -22,7 +22,6 @@ from fetching import (
     write_plan,
 )
 from servers import nginx
-from servers.authority import Authority
 from servers.nginx import Nginx
 
 from bidsmill.sources.download import BLOCK_BYTES
@@ -31,16 +30,7 @@ from bidsmill.sources.partial import temporary_stem
 LARGE = [3 * BLOCK_BYTES + 77, 2 * BLOCK_BYTES]
 
 
-@pytest.fixture(autouse=True)
-def no_heaps(tmp_path):
-    """The disk is not filled by what many tests fetch."""
-    yield
-    remove_large(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
+pytestmark = pytest.mark.usefixtures("no_heaps")
 
 
 @pytest.fixture(scope="module")

@@ -184,6 +184,7 @@ class Dataset:
             dataset="t",
             labels=self.settings["labels"],
             exclude=self.settings["quality"]["exclude"],
+            repairs=self.settings["repairs"],
         )
         return self
 

@@ -172,6 +172,16 @@ def test_entities_and_participants_are_joined_by_subject(small):
     assert "not in participants" not in recordings.loc[RUN_1, "conflicts"]
 
 
+def test_a_participants_table_without_prefixes_is_repaired_unless_that_is_refused(fresh):
+    path = fresh.root / "participants.tsv"
+    path.write_text(path.read_text().replace("sub-", ""))
+    fresh.run(windows=WINDOWS)
+    of_person = fresh.table("samples.parquet").set_index("recording")["participant_sex"]
+    assert of_person[RUN_1].eq("F").all() and of_person[STRANGER].eq("").all()
+    fresh.run(windows=WINDOWS, repairs={"refuse": ["participant_prefix"]})
+    assert "participant_sex" not in fresh.table("samples.parquet")
+
+
 def test_labels_of_rows(small):
     samples = small.table("samples.parquet")
     own = samples[samples["recording"] == RUN_1]

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from bids_cases import EVENTS_JSON, Dataset, brain_like, write_edf, write_small, write_tsv
 
+from bidsmill.bids.rules import all_rules
 from bidsmill.convert import batch
 from bidsmill.convert.batch import convert_batch
 from bidsmill.errors import BidsmillError
@@ -311,6 +312,13 @@ def test_a_bad_recording_can_stop_the_batch(dataset):
     with pytest.raises(BidsmillError) as raised:
         convert(dataset, settings={"on_bad_recording": "fail"})
     assert TRUNCATED in raised.value.found and STRANGER not in raised.value.found
+
+
+def test_a_repair_that_does_not_exist_is_refused_and_every_other_is_known(dataset):
+    with pytest.raises(BidsmillError, match="no such repair") as caught:
+        dataset.convert(windows=WINDOWS, repairs={"refuse": ["participant_prefx"]})
+    assert "participant_prefx" in str(caught.value) and "participant_prefix" in str(caught.value)
+    dataset.convert(windows=WINDOWS, repairs={"refuse": sorted(all_rules())})
 
 
 def test_processes_make_the_same_bytes(dataset):

@@ -39,11 +39,6 @@ def sha256(data: bytes) -> str:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
     if missing := radosgw.missing():
         absent(f"install radosgw ceph-mon ceph-osd: there is no {missing}")

@@ -17,7 +17,6 @@ from archive_data import make_dataset, settings
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
-from servers.authority import Authority
 
 from bidsmill.errors import BidsmillError
 from bidsmill.sources import https
@@ -40,11 +39,6 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments):
         pass
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

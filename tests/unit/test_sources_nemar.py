@@ -18,11 +18,6 @@ from bidsmill.sources import nemar
 ID = "nm900001"
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest.fixture
 def folder(tmp_path):
     return make_dataset(tmp_path / "data")

@@ -1,7 +1,7 @@
 """The tables of a dataset: recordings, events, samples with their labels, channels.
 
-Input: the manifests of all batches, participants.tsv. Output: recordings.tsv, events.tsv, samples.parquet,
-samples.tsv, channels.tsv, labels.json.
+Input: the manifests of all batches, participants.tsv. Output: recordings.tsv, events.tsv,
+samples.parquet, samples.tsv, channels.tsv, labels.json.
 """
 
 
@@ -29,7 +29,7 @@ rule collate:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=settings_of("labels", "quality"),
+        spec=settings_of("labels", "quality", "repairs"),
         code=code_of("collate"),
     message:
         "collate {wildcards.dataset}"

@@ -65,8 +65,10 @@ def settings_of(*keys):
 def ask_for_news():
     """Tell the jobs whether `lock` was forced; only then is a source asked again."""
     asked = workflow.dag_settings
-    forced = {*asked.forcerun}
-    if asked.forceall or asked.forcetargets or "lock" in forced:
+    forced = {str(name) for name in asked.forcerun}
+    if asked.forcetargets:
+        forced |= {str(target) for target in asked.targets}
+    if asked.forceall or any(Path(name).stem == "lock" for name in forced):
         jobs.ask_for_news()
 
 

@@ -21,4 +21,5 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             labels=snakemake.params.spec["labels"],
             exclude=snakemake.params.spec["quality"]["exclude"],
+            repairs=snakemake.params.spec["repairs"],
         )

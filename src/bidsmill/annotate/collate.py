@@ -13,10 +13,11 @@ import numpy as np
 from bidsmill.annotate.duplicates import duplicate_issues, find_duplicates
 from bidsmill.annotate.labels import apply_labels
 from bidsmill.annotate.participants import locked_participants
-from bidsmill.annotate.quality import channels_table, quality_facts, with_quality
+from bidsmill.annotate.quality import channels_table, insert_quality_facts, with_quality
 from bidsmill.bids.entities import canonical_datatype, entity_columns
 from bidsmill.bids.events import event_conflicts, seconds
 from bidsmill.bids.participants import EMPTYROOM
+from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts, tables
 from bidsmill.sources.presence import read_state
@@ -75,6 +76,7 @@ def collate_dataset(
     dataset: str,
     labels: dict[str, dict[str, Any]],
     exclude: dict[str, Any] | None = None,
+    repairs: dict[str, list[str]] | None = None,
 ) -> None:
     """Write the tables of a dataset: recordings, events, samples, channels and the vocabulary.
 
@@ -95,6 +97,8 @@ def collate_dataset(
         Label definitions.
     exclude : dict, optional
         ``quality.exclude``: thresholds beyond which rows are excluded.
+    repairs : dict, optional
+        ``repairs`` of the dataset, for participants.tsv.
 
     Raises
     ------
@@ -120,17 +124,16 @@ def collate_dataset(
         for stem in sorted(converted)
     ]
     missing = files.read_json(fetched_path)["missing"]
-    participants, notes = locked_participants(overview, missing, read_state(results, "dataset"))
+    state = read_state(results, "dataset")
+    rules = Repairs(**(repairs or {}))
+    participants, notes = locked_participants(overview, missing, state, rules)
     events, first_rows = _events_table(parts)
     samples, of_event = _samples_table(parts, participants, events, first_rows)
     columns, vocabulary = apply_labels(samples, labels, of_event, overview["hed_version"])
     samples = _with_labels(with_quality(samples, parts, exclude or {}), columns)
     recordings = _recordings_table(parts, members, annotated, participants, events, samples)
     twins = find_duplicates({p.stem: p.detail["quality"]["signal"] for p in parts if p.detail})
-    facts = [quality_facts(part, exclude or {}, twins.get(part.stem, [])) for part in parts]
-    for place, name in enumerate(facts[0] if facts else ()):
-        column = recordings.columns.get_loc("excluded") + 1 + place
-        recordings.insert(column, name, [fact[name] for fact in facts])
+    insert_quality_facts(recordings, parts, exclude or {}, twins)
     issues = duplicate_issues(twins, {stem: member["data"] for stem, member in members.items()})
     tables.write_tsv(outputs["recordings"], recordings)
     tables.write_tsv(outputs["events"], events)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.bids.participants import read_participants
+from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import BidsmillError
 from bidsmill.sources.place import REMOTE
 from bidsmill.sources.presence import State, is_locked_file, look_at
 
 
 def locked_participants(
-    overview: dict[str, Any], missing: dict[str, Any], state: State
+    overview: dict[str, Any], missing: dict[str, Any], state: State, repairs: Repairs
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Read participants.tsv, if it is the one of the lock; go without it if it did not come.
 
@@ -24,6 +25,8 @@ def locked_participants(
         Files of the dataset that were not fetched -> reason code and message.
     state : dict
         What was seen of the files when they were locked or fetched.
+    repairs : Repairs
+        Which rules may act.
 
     Returns
     -------
@@ -53,4 +56,4 @@ def locked_participants(
             file=path,
             todo=f"snakemake --cores 2 --forcerun {rule} (with the --configfile of this run)",
         )
-    return read_participants(path.parent)
+    return read_participants(path.parent, repairs)

@@ -123,6 +123,29 @@ def quality_facts(part: Part, exclude: dict[str, Any], twins: list[str]) -> dict
     }
 
 
+def insert_quality_facts(
+    recordings: pd.DataFrame,
+    parts: list[Part],
+    exclude: dict[str, Any],
+    twins: dict[str, list[str]],
+) -> None:
+    """Insert the columns of `quality_facts` into ``recordings.tsv``, behind ``excluded``.
+
+    Parameters
+    ----------
+    recordings : DataFrame
+        One row per recording, changed in place.
+    parts : list of Part
+        All recordings, in the order of `recordings`.
+    exclude, twins
+        As for `quality_facts`; `twins` by recording.
+    """
+    facts = [quality_facts(part, exclude, twins.get(part.stem, [])) for part in parts]
+    first = recordings.columns.get_loc("excluded") + 1
+    for place, name in enumerate(facts[0] if facts else ()):
+        recordings.insert(first + place, name, [fact[name] for fact in facts])
+
+
 def channels_table(parts: list[Part]) -> pd.DataFrame:
     """Return ``channels.tsv``: every channel of every converted recording."""
     import pandas as pd

@@ -16,8 +16,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from bidsmill.errors import BidsmillError
-
 RISKS = ("lossless", "lossy", "guess")
 
 
@@ -138,18 +136,3 @@ class Repairs:
         """Return what a person can do where a repair was withheld."""
         names = [note["rule"] for note in self.withheld]
         return f"allow the repair: `repairs: {{allow: [{', '.join(names)}]}}`" if names else None
-
-
-def check_names(names: Collection[str]) -> None:
-    """Refuse names that are no rules.
-
-    Raises
-    ------
-    BidsmillError
-        That lists the rules there are.
-    """
-    unknown = sorted(set(names) - set(RULES))
-    if unknown:
-        raise BidsmillError(
-            "there is no such repair", found=", ".join(unknown), expected=", ".join(sorted(RULES))
-        )

@@ -9,7 +9,7 @@ from typing import Any
 
 from bidsmill import batches
 from bidsmill.bids.events import boundary_markers, seconds
-from bidsmill.bids.repairs import check_names
+from bidsmill.bids.rules import check_names
 from bidsmill.convert.recording import convert_recording
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 MOST = 5
+CONFIG = "(with the --configfile of this run)"
 # Stage -> folder of its files, and the command that makes one of them again.
 FOLDERS = {
     "convert": ("matrix", "snakemake --cores 2 -f results/{dataset}/matrix/{stem}.json"),
@@ -49,10 +50,10 @@ def tell_losses(datasets: list[str]) -> None:
     for dataset in datasets:
         lost = lost_files(dataset, Path("results") / dataset)
         for path, command in lost[:MOST]:
-            print(f"bidsmill: {path} is gone; make it again: {command}", file=sys.stderr)
+            print(f"bidsmill: {path} is gone; make it again: {command} {CONFIG}", file=sys.stderr)
         if len(lost) > MOST:
             print(
                 f"bidsmill: ... and {len(lost) - MOST} more files of {dataset};"
-                " make all again: snakemake --cores 2 -R annotate convert",
+                f" make all again: snakemake --cores 2 -R annotate convert {CONFIG}",
                 file=sys.stderr,
             )
