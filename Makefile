@@ -6,7 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
 TORCH ?= torch==2.13.0
-RUN_TESTS = $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+# File by file in their order: the long ones come first, so that no core waits for one at the end.
+# One thread for each process: together they use all cores.
+RUN_TESTS = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+  $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long check bench docs lock clean
 
@@ -41,9 +44,11 @@ demo: $(VENV)/.ready
 	@$(BIN)/python -c 'from bidsmill.workflow.summary import print_summary as p; p(["sample"], "results/store")'
 
 test: $(VENV)/.ready $(VENV)/.torch
+	@$(BIN)/python -m compileall -q src
 	@$(RUN_TESTS)
 
 test-long: $(VENV)/.ready $(VENV)/.torch
+	@$(BIN)/python -m compileall -q src
 	@BIDSMILL_LONG=1 $(RUN_TESTS) --timeout 3600
 
 check: $(VENV)/.ready

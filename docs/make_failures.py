@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bidsmill.bids.reasons import EVENTS, QUARANTINE, ROWS, Reason
+from bidsmill.bids.reasons import DATASET, EVENTS, QUARANTINE, ROWS, Reason
 from bidsmill.bids.repairs import RISKS, Rule
 from bidsmill.bids.rules import all_rules
 
@@ -32,6 +32,7 @@ def page() -> str:
     tables = {
         "QUARANTINE": _reasons(QUARANTINE.values()),
         "EVENTS": _reasons(EVENTS.values()),
+        "DATASET": _reasons(DATASET.values()),
         "ROWS": _reasons(ROWS.values()),
         "REPAIRS": _repairs(),
         "KINDS": ", ".join(f"`{kind}`" for kind in sorted({r.kind for r in all_rules().values()})),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from absence import absent
+from servers import radosgw
 from servers.authority import Authority
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +35,25 @@ def root() -> Path:
 def authority(tmp_path_factory) -> Authority:
     """Return an authority that signs the certificates of test servers."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory) -> Iterator[radosgw.Radosgw]:
+    """Return an S3 server for all tests: each file of them has buckets of its own."""
+    if missing := radosgw.missing():
+        absent(f"no S3 server: install radosgw, ceph-mon and ceph-osd ({missing} is missing)")
+    with radosgw.Radosgw(tmp_path_factory.mktemp("radosgw")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def sample_dataset(tmp_path_factory) -> Path:
+    """Return the embedded sample dataset. Not to be changed."""
+    from bidsmill.sources.sample import write_sample
+
+    folder = tmp_path_factory.mktemp("sample") / "data" / "faces"
+    write_sample(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

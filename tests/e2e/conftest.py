@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-import yaml
 from fetching import remove_large
-from runs import DATASETS, EVENT_DATASETS, Run, copy_corpus
+from runs import EVENT_WINDOWS, FIXED_WINDOWS, Run, copy_corpus
+from stages import run_stages
 
 
 @pytest.fixture
@@ -35,33 +35,17 @@ def copied_run(sample_run, tmp_path) -> Run:
 
 @pytest.fixture(scope="session")
 def corpus_run(corpus, tmp_path_factory, root) -> Run:
-    """Return a finished run over the whole corpus, every recording in windows of 0.25 s."""
+    """Return the results of the whole corpus, every recording in windows of 0.25 s."""
     run = Run(tmp_path_factory.mktemp("corpus"), root)
     copy_corpus(corpus, run.folder)
-    config = {
-        "datasets": {
-            name: {"source": "local", "path": name, "labels": {"task_name": {"column": "task"}}}
-            for name in DATASETS
-        },
-        "defaults": {"windows": {"kind": "fixed", "length": 0.25}, "split": {"fallback": "time"}},
-    }
-    config["datasets"]["uci_alcoholism"]["labels"] = {"group": {"column": "participant_group"}}
-    path = run.folder / "fixed.yaml"
-    path.write_text(yaml.safe_dump(config))
-    run.printed = run.snakemake("--configfile", str(path))
+    run_stages(run.folder, FIXED_WINDOWS)
     return run
 
 
 @pytest.fixture(scope="session")
 def corpus_events_run(corpus, tmp_path_factory, root) -> Run:
-    """Return a finished run over the whole corpus, windows around events."""
+    """Return the tables and matrices of the whole corpus, windows around events."""
     run = Run(tmp_path_factory.mktemp("corpus_events"), root)
     copy_corpus(corpus, run.folder)
-    config = {"datasets": {}}
-    for name, settings in EVENT_DATASETS.items():
-        config["datasets"][name] = {"source": "local", "path": name, **settings}
-        config["datasets"][name]["windows"] = {"kind": "events", **settings["windows"]}
-    path = run.folder / "events.yaml"
-    path.write_text(yaml.safe_dump(config))
-    run.printed = run.snakemake("--configfile", str(path))
+    run_stages(run.folder, EVENT_WINDOWS, tables_only=True)
     return run

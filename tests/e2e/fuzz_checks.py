@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from bidsmill.bids import reasons
-from bidsmill.bids.recordings import find_recordings
+from bidsmill.bids.entities import parse_name
+from bidsmill.bids.recordings import Recording, find_recordings
 from bidsmill.formats.matrix import MatrixFile
 from bidsmill.sources.local import list_files
 
@@ -60,15 +62,114 @@ def check_intact(run, pristine: Path, statuses: dict[str, str]) -> list[str]:
     """
     wrong = []
     for recording in find_recordings(list_files(run.root)):
-        intact = all(
-            (pristine / path).is_file()
-            and (run.root / path).is_file()
-            and (run.root / path).samefile(pristine / path)
-            for path in recording.files
-        )
+        intact = all(_is_untouched(run.root, pristine, path) for path in recording.files)
         if intact and statuses[recording.stem].split()[-1] in OF_DATA:
             wrong.append(f"{recording.stem}, whose files are whole: {statuses[recording.stem]}")
     return wrong
+
+
+def check_values(run, pristine: Path, folder: Path, own: dict) -> tuple[int, list[str]]:
+    """Compare recordings of which only sidecars are damaged with what they give undamaged.
+
+    Whatever a sidecar says, it changes no sample of a channel whose type and unit stay as they
+    are, unless the settings mix channels or treat each continuous stretch for itself.
+
+    Parameters
+    ----------
+    run : bids_cases.Dataset
+        A finished run.
+    pristine : pathlib.Path
+        The healthy dataset that it was made from: files that are the same are links to it.
+    folder : pathlib.Path
+        Where to convert the healthy recordings.
+    own : dict
+        The settings of the run.
+
+    Returns
+    -------
+    compared : int
+        Channels that were compared, each in all its rows.
+    problems : list of str
+    """
+    from bids_cases import Dataset
+
+    healthy = {r.stem: r for r in find_recordings(list_files(pristine))}
+    receipts = run.receipts()
+    chosen = []
+    for found in find_recordings(list_files(run.root)):
+        before = healthy.get(found.stem)
+        if before is None or receipts.get(found.stem, {}).get("status") == "quarantined":
+            continue
+        changed = _changed_sidecars(run.root, pristine, found, before)
+        same = found.files == before.files and found.data == before.data
+        same = same and all(_is_untouched(run.root, pristine, path) for path in found.files)
+        if same and changed and not changed & _sidecars_that_count(own):
+            chosen.append(before)
+    if not chosen:
+        return 0, []
+    top = [path.name for path in pristine.iterdir() if path.is_file()]
+    for path in {*top, *(p for r in chosen for p in _all_files(r))}:
+        (folder / "bids" / path).parent.mkdir(parents=True, exist_ok=True)
+        os.link(pristine / path, folder / "bids" / path, follow_symlinks=False)
+    twin = Dataset(folder)
+    twin.convert(**own)
+    wanted = twin.receipts()
+    compared, problems = 0, []
+    for stem in (r.stem for r in chosen if wanted[r.stem]["status"] != "quarantined"):
+        paths = [each.results / "matrix" / f"{stem}.parquet" for each in (run, twin)]
+        starts = [each[stem]["detail"]["starts"] for each in (receipts, wanted)]
+        count, told = _same_values(*paths, *starts)
+        compared += count
+        problems += [f"{stem}: {text}" for text in told]
+    return compared, problems
+
+
+def _sidecars_that_count(own: dict) -> set[str]:
+    """Return the suffixes of sidecars that samples depend on, with these settings."""
+    count = set()
+    if own.get("filter") or own.get("resample"):
+        count.add("events")  # boundaries
+    channels = own.get("channels", {})
+    if own.get("reference") or channels.get("policy") or channels.get("bad") == "interpolate":
+        count |= {"channels", "electrodes", "coordsystem"}
+    return count
+
+
+def _changed_sidecars(root: Path, pristine: Path, found: Recording, before: Recording) -> set[str]:
+    """Return the suffixes of the sidecars of a recording that are not as they were."""
+    paths = [p for r in (found, before) for listed in r.sidecars.values() for p in listed]
+    return {parse_name(p).suffix for p in paths if not _is_untouched(root, pristine, p)}
+
+
+def _is_untouched(root: Path, pristine: Path, path: str) -> bool:
+    both = root / path, pristine / path
+    return all(each.is_file() for each in both) and both[0].samefile(both[1])
+
+
+def _all_files(recording: Recording) -> set[str]:
+    return {*recording.files, *(p for paths in recording.sidecars.values() for p in paths)}
+
+
+def _same_values(path: Path, other: Path, starts: list, other_starts: list) -> tuple[int, list]:
+    """Compare the rows that begin at the same sample, channel by channel."""
+    with MatrixFile(path) as one, MatrixFile(other) as two:
+        values, wanted = one.read(), two.read()
+        described = [
+            [(c["name"], c["type"], c["unit"]) for c in matrix.metadata["channels"]]
+            for matrix in (one, two)
+        ]
+    common = sorted(set(starts) & set(other_starts))
+    rows, other_rows = ([s.index(at) for at in common] for s in (starts, other_starts))
+    compared, wrong = 0, []
+    if values.shape[2] != wanted.shape[2] or not common:
+        return 0, []
+    for place, channel in enumerate(described[0]):
+        if channel in described[1]:
+            compared += 1
+            expected = wanted[other_rows, described[1].index(channel)]
+            if not np.array_equal(values[rows, place], expected, equal_nan=True):
+                wrong.append(f"other samples of {channel} than without damage to sidecars")
+    return compared, wrong
 
 
 def _quarantined(row: dict, run) -> list[str]:

@@ -96,14 +96,15 @@ def treat(pristine: Path, folder: Path, seed: int) -> dict:
     Returns
     -------
     dict
-        ``seed``, ``done`` (the mutations), ``statuses`` and ``problems``: lines, none if the
+        ``seed``, ``done`` (the mutations), ``statuses``, ``compared`` (channels whose samples
+        were compared with those of the undamaged recording) and ``problems``: lines, none if the
         mutant ended as it has to.
     """
     from bids_cases import Dataset
 
     logged, problems = Logged(), []
     logging.getLogger().addHandler(logged)
-    done, statuses = [], {}
+    done, statuses, compared = [], {}, 0
     before, highest = _reset_peak(), 0
     try:
         done = make_mutant(pristine, folder / "bids", seed)
@@ -115,13 +116,16 @@ def treat(pristine: Path, folder: Path, seed: int) -> dict:
                 problems.append(f"refused: {refused.message()}")
             statuses = {"": refused.what}
         else:
-            from fuzz_checks import check_intact, check_results
+            from fuzz_checks import check_intact, check_results, check_values
 
             # What the checks read of the matrices is not the memory of the stages.
             highest = _peak()
             statuses, problems = check_results(run)
             if done[0] != "broken":
                 problems += check_intact(run, pristine / done[0], statuses)
+            healthy, own = pristine / done[0], settings_of(seed)
+            compared, wrong = check_values(run, healthy, folder / "twin", own)
+            problems += wrong
     except Exception:
         problems.append(traceback.format_exc())
     finally:
@@ -135,6 +139,7 @@ def treat(pristine: Path, folder: Path, seed: int) -> dict:
         "seed": seed,
         "done": done,
         "statuses": statuses,
+        "compared": compared,
         "problems": problems,
         "memory": grown,
     }
@@ -215,6 +220,7 @@ class Worker:
             "seed": self.seed,
             "done": [],
             "statuses": {},
+            "compared": 0,
             "problems": [f"{what} (exit {code})\n{told}"],
             "memory": 0,
         }

@@ -130,3 +130,31 @@ EVENT_DATASETS = {
     "amplifier_mix": {"windows": {"tmin": 0.0, "tmax": 0.2}},
     "broken": {"windows": {"tmin": 0.0, "tmax": 0.5}},
 }
+
+# Configs over the whole corpus.
+FIXED_WINDOWS = {
+    "datasets": {
+        name: {
+            "source": "local",
+            "path": name,
+            "labels": (
+                {"group": {"column": "participant_group"}}
+                if name == "uci_alcoholism"
+                else {"task_name": {"column": "task"}}
+            ),
+        }
+        for name in DATASETS
+    },
+    "defaults": {"windows": {"kind": "fixed", "length": 0.25}, "split": {"fallback": "time"}},
+}
+EVENT_WINDOWS = {
+    "datasets": {
+        name: {
+            "source": "local",
+            "path": name,
+            **settings,
+            "windows": {"kind": "events", **settings["windows"]},
+        }
+        for name, settings in EVENT_DATASETS.items()
+    }
+}

@@ -6,6 +6,7 @@ own records.
 
 from __future__ import annotations
 
+import compileall
 import json
 import re
 import shutil
@@ -41,10 +42,11 @@ from archive_runs import (
     write_participants,
     write_recording,
 )
-from servers import nginx, radosgw
+from servers import nginx
 from servers.archive import Archive
 from servers.authority import Authority
 from servers.proxy import FaultyProxy
+from stages import run_stages
 
 import bidsmill
 
@@ -64,6 +66,8 @@ def project(root, tmp_path_factory) -> Path:
     for name in ("src", "workflow", "config", "envs", "profiles"):
         shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "Snakefile", target)
+    # Or else every job would do it anew: they write no bytecode.
+    compileall.compile_dir(target / "src", quiet=1)
     return target
 
 
@@ -90,26 +94,16 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory, authority):
-    """Return an S3 server."""
-    missing = radosgw.missing()
-    if missing:
-        absent(f"no S3 server: {missing}")
-    with radosgw.Radosgw(tmp_path_factory.mktemp("radosgw")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(store):
+def proxy(s3_server):
     """Return what stands before the S3 server and writes down what is asked for."""
-    with FaultyProxy(store.endpoint) as running:
+    with FaultyProxy(s3_server.endpoint) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def public(store, proxy, folder) -> Bucket:
+def public(s3_server, authority, proxy, folder) -> Bucket:
     """Return a public bucket that keeps no versions, with the dataset."""
-    bucket = Bucket(store.client(), store.public_bucket("public"), proxy)
+    bucket = Bucket(s3_server.client(), s3_server.public_bucket("public"), proxy)
     bucket.mirror(folder)
     return bucket
 
@@ -171,17 +165,19 @@ def finished(request, settings, folder, tmp_path_factory, project):
     def of(source: str) -> SmallRun:
         if source not in runs:
             run = SmallRun(tmp_path_factory.mktemp(source), project)
+            runs[source] = run
             if source == "local":
-                run.configure(small={"source": source, "path": str(folder), **SETTINGS})
-            else:
-                run.configure(small=settings(source))
+                # What all are compared with, made without Snakemake.
+                own = {"source": source, "path": str(folder), **SETTINGS}
+                run_stages(run.folder, {"datasets": {"small": own}}, tables_only=True)
+                return run
+            run.configure(small=settings(source))
             if source == "nemar":
                 # Its addresses are signed: they end, and are secrets until then.
                 request.getfixturevalue("archive").signed_for = 600.0
             run.go(*([] if source == "s3" else [TABLES]))
             if source == "nemar":
                 request.getfixturevalue("archive").signed_for = None
-            runs[source] = run
         return runs[source]
 
     return of
@@ -420,12 +416,13 @@ def test_the_command_in_the_message_fetches_a_lost_file(from_bucket, bucket):
 
 
 def test_a_committed_lock_gives_the_same_from_a_bucket_with_versions(
-    store, proxy, finished, folder, tmp_path, project, monkeypatch
+    s3_server, authority, proxy, finished, folder, tmp_path, project, monkeypatch
 ):
     """The bucket is private; what opens it is in the files of AWS, and in nothing that we write."""
-    keys = f"aws_access_key_id={store.access_key}\naws_secret_access_key={store.secret_key}\n"
+    owner = s3_server.access_key, s3_server.secret_key
+    keys = "aws_access_key_id={}\naws_secret_access_key={}\n".format(*owner)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(put(tmp_path, "aws", f"[lab]\n{keys}")))
-    client = store.client()
+    client = s3_server.client()
     client.create_bucket(Bucket="versions")
     enabled = {"Status": "Enabled"}
     client.put_bucket_versioning(Bucket="versions", VersioningConfiguration=enabled)
@@ -447,7 +444,7 @@ def test_a_committed_lock_gives_the_same_from_a_bucket_with_versions(
     assert set(run.fates().values()) == {"converted"}
     assert run.matrices() == finished("local").matrices()
     assert run.fetched() == files_of(folder)
-    secrets = [store.secret_key.encode(), store.access_key.encode()]
+    secrets = [secret.encode() for secret in owner]
     written = files_of(run.folder)
     assert not [path for path, content in written.items() for s in secrets if s in content]
 
@@ -612,12 +609,12 @@ CHOICES = {
 
 
 def test_what_is_chosen_comes_with_all_it_needs_and_one_dataset_after_the_other(
-    store, proxy, tmp_path, project
+    s3_server, authority, proxy, tmp_path, project
 ):
     """Four datasets with the same files; what is in a file does not matter until it is read."""
     every = {path for _, paths in CHOICES.values() for path in paths}
     upstream = write_files(tmp_path / "upstream", [*every, *ELSEWHERE])
-    client, name = store.client(), store.public_bucket("choices")
+    client, name = s3_server.client(), s3_server.public_bucket("choices")
     datasets = {}
     for choice, (chosen, _) in CHOICES.items():
         bucket = Bucket(client, name, proxy, prefix=choice)

@@ -9,7 +9,8 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
-from runs import DATASETS, EVENT_DATASETS
+import yaml
+from runs import DATASETS, EVENT_DATASETS, EVENT_WINDOWS, FIXED_WINDOWS, Run, copy_corpus
 
 from bidsmill.formats import tables
 from bidsmill.formats.matrix import MatrixFile
@@ -25,6 +26,36 @@ def read_with_mne(path: Path) -> mne.io.BaseRaw:
     with mne.utils.use_log_level("ERROR"):
         extra = {"allow_maxshield": "yes"} if path.suffix == ".fif" else {}
         return mne.io.read_raw(path, preload=True, **extra)
+
+
+def made_by_the_workflow(corpus: Path, folder: Path, root: Path, config: dict) -> dict[str, bytes]:
+    run = Run(folder, root)
+    copy_corpus(corpus, folder)
+    (folder / "own.yaml").write_text(yaml.safe_dump(config))
+    run.snakemake("--configfile", str(folder / "own.yaml"))
+    return run.bytes_of_results()
+
+
+def test_the_workflow_makes_the_same_of_the_broken_dataset(corpus, corpus_run, tmp_path, root):
+    chosen = {"broken": FIXED_WINDOWS["datasets"]["broken"]}
+    made = made_by_the_workflow(corpus, tmp_path, root, {**FIXED_WINDOWS, "datasets": chosen})
+    expected = corpus_run.bytes_of_results()
+    own = {name for name in expected if name.startswith("results/broken/")}
+    assert len(own) > 30
+    assert {name for name in made if not name.startswith("results/store/")} == own
+    assert [name for name in sorted(own) if made[name] != expected[name]] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["fixed", "events"])
+def test_the_workflow_makes_the_same_of_the_corpus(corpus, request, tmp_path, root, kind):
+    """The fixtures call the stages one after the other; the rules, in parallel, do no other."""
+    config = {"fixed": FIXED_WINDOWS, "events": EVENT_WINDOWS}[kind]
+    fixture = {"fixed": "corpus_run", "events": "corpus_events_run"}[kind]
+    expected = request.getfixturevalue(fixture).bytes_of_results()
+    made = made_by_the_workflow(corpus, tmp_path, root, config)
+    assert len(expected) > 300
+    assert [name for name in sorted(expected) if made.get(name) != expected[name]] == []
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from absence import absent
-from servers import radosgw
 from servers.archive import Archive
 from servers.authority import Authority
 
@@ -23,6 +21,7 @@ PAGES = ["README.md", "docs/how-to.md", "docs/sources.md"]
 FAILURES = ["docs/failures.md", "docs/failures.template.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"", "mermaid", "text", "bibtex"}
+DEMO = ("sh", "make demo\n")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -30,8 +29,8 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory, sample_run) -> Path:
-    """Return a copy of the project with its environment, and the sample already converted."""
+def checkout(tmp_path_factory) -> Path:
+    """Return a copy of the project with its environment."""
     folder = tmp_path_factory.mktemp("documentation") / "bidsmill"
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -52,20 +51,24 @@ def checkout(tmp_path_factory, sample_run) -> Path:
 
 
 @pytest.fixture(scope="module")
-def archives(checkout, sample_run, tmp_path_factory):
+def sample(checkout) -> Path:
+    """Return the sample dataset: all pages go on from what README.md begins with."""
+    run_block(*DEMO, checkout)
+    return checkout / "results" / "sample" / "bids"
+
+
+@pytest.fixture(scope="module")
+def archives(sample, s3_server, tmp_path_factory):
     """Start what docs/sources.md speaks of on this machine, and return its environment.
 
     The datasets have the names and subjects of the page, and the signals of the sample.
     """
-    if radosgw.missing():
-        absent(f"{radosgw.missing()} is missing: install radosgw, ceph-mon and ceph-osd")
     folder = tmp_path_factory.mktemp("archives")
-    sample = sample_run.results / "sample" / "bids"
     openneuro = renamed(sample, folder / "ds002718", {"sub-01": "sub-002", "sub-02": "sub-003"})
     datasets = {"ds002718": {"1.0.5": openneuro}, "nm000132": {"v1.0.0": sample}}
     authority = Authority(folder / "authority")
-    with Archive(datasets, authority) as archive, radosgw.Radosgw(folder / "s3") as s3:
-        client = s3.client()
+    with Archive(datasets, authority) as archive:
+        client = s3_server.client()
         client.create_bucket(Bucket="lab-data")
         for path in sorted(p for p in sample.rglob("*") if p.is_file()):
             client.upload_file(str(path), "lab-data", f"faces/{path.relative_to(sample)}")
@@ -73,9 +76,9 @@ def archives(checkout, sample_run, tmp_path_factory):
             "BIDSMILL_OPENNEURO_ENDPOINT": archive.graphql,
             "BIDSMILL_NEMAR_ENDPOINT": archive.nemar,
             "SSL_CERT_FILE": str(authority.bundle),
-            "AWS_ENDPOINT_URL_S3": s3.endpoint,
-            "AWS_ACCESS_KEY_ID": s3.access_key,
-            "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+            "AWS_ENDPOINT_URL_S3": s3_server.endpoint,
+            "AWS_ACCESS_KEY_ID": s3_server.access_key,
+            "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
         }
 
 
@@ -114,13 +117,13 @@ def run_block(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_the_page_runs(checkout, page, request):
+def test_every_block_of_the_page_runs(checkout, sample, page, request):
     environment = request.getfixturevalue("archives") if page == "docs/sources.md" else None
-    if page != "README.md" and not (checkout / "results").exists():
-        run_block("sh", "make demo", checkout)
-    for language, code in blocks(page):
-        if language not in NOT_RUN:
-            run_block(language, code, checkout, environment)
+    commands = [block for block in blocks(page) if block[0] not in NOT_RUN]
+    if page == "README.md":
+        assert commands.pop(0) == DEMO
+    for language, code in commands:
+        run_block(language, code, checkout, environment)
 
 
 def test_no_page_is_left_out():

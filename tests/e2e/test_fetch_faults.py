@@ -25,11 +25,10 @@ from fetching import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import nginx, radosgw
+from servers import nginx
 from servers.archive import Archive
 from servers.nginx import Nginx
 from servers.proxy import Fault, FaultyProxy
-from servers.radosgw import Radosgw
 
 from bidsmill.errors import BidsmillError
 from bidsmill.sources.answers import Failed
@@ -77,14 +76,6 @@ def web(tmp_path_factory, authority, site):
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
-    if missing := radosgw.missing():
-        absent(f"install radosgw ceph-mon ceph-osd: there is no {missing}")
-    with Radosgw(tmp_path_factory.mktemp("radosgw")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def made(site):
     """A dataset of 60 files, one of them large."""
     return site / "made", make_dataset(site / "made", 59, [LARGE])
@@ -97,11 +88,11 @@ def all_200(site):
     return site / "all", make_dataset(site / "all", 197, sizes, seed=1)
 
 
-def stored(gateway, bucket: str, root: Path, sums: dict[str, str]) -> str:
+def stored(s3_server, bucket: str, root: Path, sums: dict[str, str]) -> str:
     """Store a dataset in a bucket that all may read, large files in parts; return its address."""
-    client = gateway.client()
+    client = s3_server.client()
     if bucket not in {each["Name"] for each in client.list_buckets()["Buckets"]}:
-        gateway.public_bucket(bucket)
+        s3_server.public_bucket(bucket)
         for path in sums:
             client.upload_file(str(root / path), bucket, f"ds/{path}")
     return f"s3://{bucket}/ds"
@@ -165,10 +156,10 @@ def test_over_https_through_all_faults_at_once(web, authority, made, tmp_path):
     assert all(outcome.verified for outcome in outcomes.values())
 
 
-def test_over_s3_through_all_faults_at_once(gateway, made, tmp_path):
+def test_over_s3_through_all_faults_at_once(s3_server, made, tmp_path):
     folder, sums = made
-    url = stored(gateway, "mixed", folder, sums)
-    with FaultyProxy(gateway.endpoint) as proxy:
+    url = stored(s3_server, "mixed", folder, sums)
+    with FaultyProxy(s3_server.endpoint) as proxy:
         options = source("s3", url=url, endpoint=proxy.url.rstrip("/"))
         entries = list_dataset("made", options).files
         for fault in [*MIXED, *MIXED_LARGE, Fault("whole", LONG)]:
@@ -259,12 +250,12 @@ def test_200_files_over_https_through_one_fault(web, authority, all_200, tmp_pat
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ALONE)
-def test_200_files_over_s3_through_one_fault(gateway, all_200, tmp_path, kind):
+def test_200_files_over_s3_through_one_fault(s3_server, all_200, tmp_path, kind):
     folder, sums = all_200
-    url, fault = stored(gateway, "all", folder, sums), ALONE[kind]
+    url, fault = stored(s3_server, "all", folder, sums), ALONE[kind]
     if kind == "corrupt":
         fault = replace(fault, path=r"task-rest|\.json")  # what came in one part
-    with FaultyProxy(gateway.endpoint) as proxy:
+    with FaultyProxy(s3_server.endpoint) as proxy:
         options = source("s3", url=url, endpoint=proxy.url.rstrip("/"))
         entries = list_dataset("all", options).files
         proxy.add(fault)
@@ -440,12 +431,12 @@ def test_signed_addresses_stay_in_memory(authority, made, tmp_path, caplog, capf
         assert secret not in text
 
 
-def test_credentials_stay_in_memory(gateway, made, tmp_path, monkeypatch, caplog, capfd):
+def test_credentials_stay_in_memory(s3_server, made, tmp_path, monkeypatch, caplog, capfd):
     folder, sums = made
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", gateway.access_key)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", gateway.secret_key)
-    url = stored(gateway, "mixed", folder, sums)
-    with FaultyProxy(gateway.endpoint) as proxy:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
+    url = stored(s3_server, "mixed", folder, sums)
+    with FaultyProxy(s3_server.endpoint) as proxy:
         options = source("s3", url=url, endpoint=proxy.url.rstrip("/"), fetch={"retries": 1})
         with caplog.at_level(logging.DEBUG):
             lock = make_lock("made", options, tmp_path)
@@ -458,9 +449,9 @@ def test_credentials_stay_in_memory(gateway, made, tmp_path, monkeypatch, caplog
             fetched(tmp_path, options)
     text = everything(tmp_path) + "".join(capfd.readouterr()).encode()
     assert b"did not come" in text
-    for secret in (gateway.access_key, gateway.secret_key, "Signature", "AWS4-HMAC"):
+    for secret in (s3_server.access_key, s3_server.secret_key, "Signature", "AWS4-HMAC"):
         assert secret.encode() not in text
-    assert gateway.secret_key not in caplog.text
+    assert s3_server.secret_key not in caplog.text
 
 
 # Hostile listings
@@ -593,12 +584,12 @@ KEYS += ["a\x7fb", "sub-01/eeg", "SUB-01/eeg/sub-01_task-good_eeg.edf"]
 
 
 @pytest.mark.parametrize("number", range(len(KEYS)), ids=lambda n: ascii(KEYS[n]))
-def test_hostile_buckets_are_refused(gateway, tmp_path, number):
-    client, bucket = gateway.client(), "hostile"
+def test_hostile_buckets_are_refused(s3_server, tmp_path, number):
+    client, bucket = s3_server.client(), "hostile"
     if bucket not in {each["Name"] for each in client.list_buckets()["Buckets"]}:
-        gateway.public_bucket(bucket)
+        s3_server.public_bucket(bucket)
     prefix = f"ds{number}/"
     for path in [*GOOD, KEYS[number]]:
         client.put_object(Bucket=bucket, Key=prefix + path, Body=b"{}")
-    options = source("s3", url=f"s3://{bucket}/{prefix}", endpoint=gateway.endpoint)
+    options = source("s3", url=f"s3://{bucket}/{prefix}", endpoint=s3_server.endpoint)
     is_refused(tmp_path, "made", options)

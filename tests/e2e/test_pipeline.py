@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from archive_runs import put
 from runs import Run
+from stages import run_stages
 
 import bidsmill
 from bidsmill.formats import tables
@@ -54,17 +56,26 @@ def local_template(sample_run, tmp_path_factory) -> Run:
 
 @pytest.fixture
 def local_run(local_template, tmp_path) -> Run:
-    """Return a copy of that run, with its times, to be changed."""
+    """Return a copy of that run, with its times, to be changed.
+
+    The data are linked: what was seen of them when they were locked (size, time, inode) holds for
+    the copy. So a test replaces files of the data, by `put`, and never writes into them.
+    """
     folder = tmp_path / "local"
-    subprocess.run(["cp", "-a", str(local_template.folder), str(folder)], check=True)
-    run = Run(folder, local_template.project)
-    # A copy has new inodes: the lock looks at every file again, and finds the same.
-    run.snakemake("--configfile", str(folder / "faces.yaml"), "--forcerun", "lock")
-    return run
+    return copy_of(local_template, folder)
+
+
+def copy_of(run: Run, folder: Path) -> Run:
+    """Return a copy of a run over local data, which it shares."""
+    folder.mkdir()
+    for path in run.folder.iterdir():
+        how = "-al" if path.name == "data" else "-a"
+        subprocess.run(["cp", how, str(path), str(folder)], check=True)
+    return Run(folder, run.project)
 
 
 def again(run: Run, *arguments: str, **options) -> str:
-    return run.snakemake("--configfile", str(run.folder / "faces.yaml"), *arguments, **options)
+    return run.snakemake(*arguments, "--configfile", str(run.folder / "faces.yaml"), **options)
 
 
 def matrix_times(run: Run, dataset: str = "faces") -> dict[str, int]:
@@ -74,6 +85,16 @@ def matrix_times(run: Run, dataset: str = "faces") -> dict[str, int]:
 
 def moved(before: dict[str, int], after: dict[str, int]) -> set[str]:
     return {name.split(".")[0] for name in before | after if before.get(name) != after.get(name)}
+
+
+# Up to here everything is done that a test may look at; split, page and store come later.
+TABLES = "results/faces/recordings.tsv"
+STEM = "sub-01_ses-1_task-faces_run-1_eeg"
+EVENTS = "data/sub-01/ses-1/eeg/sub-01_ses-1_task-faces_run-1_events.tsv"
+
+
+def text_of(run: Run, name: str) -> str:
+    return (run.folder / name).read_text()
 
 
 def test_the_default_run_says_what_came_out(sample_run):
@@ -112,74 +133,85 @@ def test_a_second_run_has_nothing_to_do(sample_run):
     assert "Nothing to be done" in sample_run.snakemake("--dry-run")
 
 
+def test_one_process_gives_the_same_bytes(sample_run, tmp_path):
+    """Every stage in this process, one after the other, instead of jobs on two cores."""
+    config = yaml.safe_load((sample_run.project / "config/config.yaml").read_text())
+    run_stages(tmp_path, config)
+    assert Run(tmp_path, sample_run.project).bytes_of_results() == sample_run.bytes_of_results()
+
+
+@pytest.mark.long
 def test_one_core_gives_the_same_bytes(sample_run, tmp_path):
     run = Run(tmp_path, sample_run.project)
     run.snakemake(cores=1)
     assert run.bytes_of_results() == sample_run.bytes_of_results()
 
 
+# While a run makes the files of the next stages it is killed.
+KILLED_AFTER = ("lock.json", "fetch/b0000.json", "samples.parquet")
+
+
 @pytest.mark.parametrize("round_", range(6 if LONG else 1))
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_goes_on_to_the_same_bytes(sample_run, tmp_path, sign, round_):
-    """Kill a run three times, each time later in its course; then let it end."""
-    run = Run(tmp_path, sample_run.project)
-    moments = random.Random(f"{sign} {round_}")
-    for wait in (3.0, 5.5, 8.0):
-        process = run.start()
-        time.sleep(wait + moments.uniform(-1.5, 1.5))
-        if process.poll() is None:
-            os.killpg(process.pid, sign)
+@pytest.mark.parametrize(
+    ("sign", "cores", "moments"),
+    [
+        (signal.SIGKILL, 2, KILLED_AFTER if LONG else KILLED_AFTER[::2]),
+        (signal.SIGTERM, 1, KILLED_AFTER if LONG else KILLED_AFTER[1:2]),
+    ],
+    ids=["SIGKILL", "SIGTERM"],
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    local_template, tmp_path, sign, cores, moments, round_
+):
+    """Kill a run some times, each time later in its course; then let it end."""
+    run = Run(tmp_path, local_template.project)
+    link = ["cp", "-al", str(local_template.folder / "data"), str(tmp_path / "data")]
+    subprocess.run(link, check=True)
+    shutil.copy(local_template.folder / "faces.yaml", tmp_path)
+    chance = random.Random(f"{sign} {round_}")
+    for name in moments:
+        process = run.start("--configfile", str(tmp_path / "faces.yaml"), cores=cores)
+        while process.poll() is None and not (run.results / "faces" / name).exists():
+            time.sleep(0.02)
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(chance.uniform(0.0, 1.5))
+        os.killpg(process.pid, sign)
         process.communicate(timeout=120)
         if sign == signal.SIGKILL:
-            run.snakemake("--unlock")
-    run.snakemake()
-    assert run.bytes_of_results() == sample_run.bytes_of_results()
+            again(run, "--unlock")
+    again(run, cores=cores)
+    assert run.bytes_of_results() == local_template.bytes_of_results()
 
 
 def test_changed_events_convert_one_recording_again(local_run):
     before = matrix_times(local_run)
-    events = local_run.folder / "data/sub-01/ses-1/eeg/sub-01_ses-1_task-faces_run-1_events.tsv"
-    lines = events.read_text().splitlines(keepends=True)
+    lines = text_of(local_run, EVENTS).splitlines(keepends=True)
     face = next(i for i, line in enumerate(lines) if "\tface\t" in line)
     cells = lines[face].split("\t")
     cells[0] = repr(float(cells[0]) + 0.1)
     lines[face] = "\t".join(cells)
-    events.write_text("".join(lines))
+    put(local_run.folder, EVENTS, "".join(lines))
     assert "Nothing to be done" in again(local_run, "--dry-run")
-    again(local_run, "--forcerun", "lock")
+    again(local_run, TABLES, "--forcerun", "lock")
     total = len([name for name in before if name.endswith(".json")])
     assert f"annotated 1, unchanged {total - 1}" in local_run.log("faces", "annotate.b0000")
     assert f"converted 1, unchanged {total - 1}" in local_run.log("faces", "convert.b0000")
-    assert moved(before, matrix_times(local_run)) == {"sub-01_ses-1_task-faces_run-1_eeg"}
+    assert moved(before, matrix_times(local_run)) == {STEM}
     samples = tables.read_parquet(local_run.results / "faces" / "samples.parquet")
-    own = samples[samples["recording"] == "sub-01_ses-1_task-faces_run-1_eeg"]
+    own = samples[samples["recording"] == STEM]
     assert float(cells[0]) in set(own["onset"])
-    assert "Nothing to be done" in again(local_run, "--dry-run")
+    assert "Nothing to be done" in again(local_run, TABLES, "--dry-run")
 
 
-def test_changed_labels_convert_nothing(local_run):
+def test_changed_labels_convert_nothing_and_news_add_and_remove_recordings(local_run):
+    """Labels of sub-01 are exchanged, sub-02 goes, sub-90 comes, all of it at once."""
     before = matrix_times(local_run)
     store = local_run.results / "store"
     old = bidsmill.open(store)["faces"]
-    events = local_run.folder / "data/sub-01/ses-1/eeg/sub-01_ses-1_task-faces_run-1_events.tsv"
-    text = events.read_text()
+    text = text_of(local_run, EVENTS)
     face, scrambled = text.count("\tface\t"), text.count("\tscrambled\t")
     text = text.replace("\tface\t", "\t#\t").replace("\tscrambled\t", "\tface\t")
-    events.write_text(text.replace("\t#\t", "\tscrambled\t"))
-    again(local_run, "--forcerun", "lock")
-    assert "converted 0" in local_run.log("faces", "convert.b0000")
-    assert moved(before, matrix_times(local_run)) == set()
-    new = bidsmill.open(store)["faces"]
-    assert new.version != old.version
-    own = new.samples[new.samples["recording"] == "sub-01_ses-1_task-faces_run-1_eeg"]
-    assert (own["stimulus"] == "face").sum() == scrambled
-    assert (own["stimulus"] == "scrambled").sum() == face
-    still = bidsmill.open(store)[f"faces@{old.version}"]
-    assert still.samples["stimulus"].tolist() == old.samples["stimulus"].tolist()
-
-
-def test_news_of_a_source_add_and_remove_recordings(local_run):
-    before = matrix_times(local_run)
+    put(local_run.folder, EVENTS, text.replace("\t#\t", "\tscrambled\t"))
     data = local_run.folder / "data"
     shutil.rmtree(data / "sub-02")
     shutil.copytree(data / "sub-03", data / "sub-90")
@@ -191,68 +223,68 @@ def test_news_of_a_source_add_and_remove_recordings(local_run):
     after = matrix_times(local_run)
     assert {name[:6] for name in moved(before, after)} == {"sub-02", "sub-90"}
     assert not any(name.startswith("sub-02") for name in after)
-    samples = bidsmill.open(local_run.results / "store")["faces"].samples
-    assert set(samples["subject"]) == {"01", "03", "11", "90"}
+    came = len([name for name in after if name.startswith("sub-90") and name.endswith(".json")])
+    assert came and f"converted {came}, " in local_run.log("faces", "convert.b0000")
+    new = bidsmill.open(store)["faces"]
+    assert new.version != old.version
+    assert set(new.samples["subject"]) == {"01", "03", "11", "90"}
+    own = new.samples[new.samples["recording"] == STEM]
+    assert (own["stimulus"] == "face").sum() == scrambled
+    assert (own["stimulus"] == "scrambled").sum() == face
+    still = bidsmill.open(store)[f"faces@{old.version}"]
+    assert still.samples["stimulus"].tolist() == old.samples["stimulus"].tolist()
 
 
 def test_what_changed_after_the_lock_is_never_mixed_in(local_run):
     """Change files behind the lock's back, then put them back: a lock ends the quarantine."""
-    data = local_run.folder / "data"
-    stem = "sub-01_ses-1_task-faces_run-1"
-    events = data / "sub-01" / "ses-1" / "eeg" / f"{stem}_events.tsv"
-    clean, text = local_run.bytes_of_results(), events.read_text()
-    events.write_text(text.replace("\tface\t", "\tfish\t"))
+    clean, text = local_run.bytes_of_results(), text_of(local_run, EVENTS)
+    put(local_run.folder, EVENTS, text.replace("\tface\t", "\tfish\t"))
     config = local_run.folder / "faces.yaml"
     wanted = config.read_text()
     config.write_text(
         wanted.replace("[face, scrambled]", "[face]").replace("- scrambled", "- fish")
     )
-    again(local_run)
+    again(local_run, TABLES)
     recordings = tables.read_tsv(local_run.results / "faces" / "recordings.tsv")
     fates = dict(zip(recordings["recording"], recordings["reason"], strict=True))
-    assert fates.pop(f"{stem}_eeg") == "source_changed"
+    assert fates.pop(STEM) == "source_changed"
     assert set(fates.values()) == {"", "content_not_fetched"}
     assert "fish" not in (local_run.results / "faces" / "events.tsv").read_text()
-    events.write_text(text)
+    put(local_run.folder, EVENTS, text)
     config.write_text(wanted)
     again(local_run, "--forcerun", "lock")
-    # The store keeps the version between as well.
     found = local_run.bytes_of_results()
     # A plan counts how often its batch was asked to run again.
     kept = {name: content for name, content in clean.items() if "/plan/" not in name}
     assert kept.items() <= found.items()
-    participants = data / "participants.tsv"
-    participants.write_text(participants.read_text() + "sub-77\t30\n")
+    participants = text_of(local_run, "data/participants.tsv")
+    put(local_run.folder, "data/participants.tsv", participants + "sub-77\t30\n")
     printed = again(local_run, "--forcerun", "collate", fails=True)
     assert "participants.tsv is not the file that was locked" in printed
 
 
-def test_one_recording_is_a_target(local_run):
-    stem = "sub-01_ses-1_task-faces_run-1_eeg"
-    matrix = local_run.results / "faces" / "matrix" / f"{stem}.parquet"
+def test_a_lost_matrix_is_noticed_and_the_named_command_makes_that_recording_alone(local_run):
+    matrix = local_run.results / "faces" / "matrix" / f"{STEM}.parquet"
     content, before = matrix.read_bytes(), matrix_times(local_run)
-    again(local_run, "--force", f"results/faces/matrix/{stem}.json")
-    assert moved(before, matrix_times(local_run)) == {stem}
+    matrix.unlink()
+    printed = again(local_run, "--forcerun", "collate", fails=True)
+    command = f"-f results/faces/matrix/{STEM}.json"
+    assert command in printed
+    again(local_run, *command.split())
+    assert moved(before, matrix_times(local_run)) == {STEM}
+    assert matrix.read_bytes() == content
+    again(local_run)
+    assert moved(before, matrix_times(local_run)) == {STEM}
     assert matrix.read_bytes() == content
     assert "Nothing to be done" in again(local_run, "--dry-run")
 
 
-def test_a_lost_matrix_is_noticed_and_the_command_that_rebuilds_it_works(local_run):
-    stem = "sub-01_ses-1_task-faces_run-1_eeg"
-    matrix = local_run.results / "faces" / "matrix" / f"{stem}.parquet"
-    content = matrix.read_bytes()
-    matrix.unlink()
-    printed = again(local_run, "--forcerun", "collate", fails=True)
-    command = f"-f results/faces/matrix/{stem}.json"
-    assert command in printed
-    again(local_run, *command.split())
-    again(local_run)
-    assert matrix.read_bytes() == content
-
-
 @pytest.fixture
 def clone(local_run, tmp_path) -> Run:
-    """Return the run with a fresh copy of the project: every file of it is new."""
+    """Return the run with a fresh copy of the project: every file of it is new.
+
+    So is every file of the data, but it is as old as it was.
+    """
     project = tmp_path / "clone"
     project.mkdir()
     for name in ("src", "workflow", "config", "envs", "profiles"):
@@ -260,6 +292,10 @@ def clone(local_run, tmp_path) -> Run:
             local_run.project / name, project / name, ignore=shutil.ignore_patterns("__pycache__")
         )
     shutil.copy(local_run.project / "Snakefile", project)
+    data = local_run.folder / "data"
+    subprocess.run(["cp", "-a", str(data), str(tmp_path / "data")], check=True)
+    shutil.rmtree(data)
+    (tmp_path / "data").rename(data)
     return Run(local_run.folder, project)
 
 
@@ -269,31 +305,25 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_a_fresh_clone_comments_and_touched_files_run_nothing(clone):
+def test_a_fresh_clone_comments_and_touched_files_run_nothing_and_changed_code_its_stage(clone):
+    before = matrix_times(clone)
+    for path in [*clone.project.rglob("*"), *clone.results.rglob("*.json")]:
+        os.utime(path)
+    for path in (clone.folder / "data").rglob("*"):
+        os.utime(path, follow_symlinks=False)
     assert "Nothing to be done" in again(clone, "--dry-run")
     for script in (clone.project / "workflow" / "scripts").glob("*.py"):
         script.write_text("# another comment\n" + script.read_text())
     for module in (clone.project / "src").rglob("*.py"):
         module.write_text(module.read_text() + "\n# another comment\n")
-    edit(
-        clone.project / "src/bidsmill/convert/windows.py",
-        "Place one window around each event.",
-        "Another docstring.",
-    )
-    for path in [*clone.results.rglob("*.json"), *(clone.folder / "data").rglob("*")]:
-        os.utime(path)
-    assert "Nothing to be done" in again(clone, "--dry-run")
-
-
-def test_changed_code_reruns_its_stage(clone):
-    before = matrix_times(clone)
-    edit(clone.project / "src/bidsmill/split/groups.py", "def ", "ANOTHER_CONSTANT = 1\n\n\ndef ")
-    printed = again(clone)
-    assert "split faces" in printed and "convert faces" not in printed
-    assert moved(before, matrix_times(clone)) == set()
     windows = clone.project / "src/bidsmill/convert/windows.py"
+    edit(windows, "Place one window around each event.", "Another docstring.")
+    assert "Nothing to be done" in again(clone, "--dry-run")
+    edit(clone.project / "src/bidsmill/split/groups.py", "def ", "ANOTHER_CONSTANT = 1\n\n\ndef ")
+    printed = again(clone, "--dry-run")
+    assert "split faces" in printed and "convert faces" not in printed
     edit(windows, "import numpy as np\n", "import numpy as np\n\nANOTHER_CONSTANT = 1\n")
-    printed = again(clone)
+    printed = again(clone, TABLES)
     assert "convert faces" in printed and "annotate faces" not in printed
     converted = [name for name in before if name.endswith(".parquet")]
     assert len([n for n in converted if before[n] != matrix_times(clone)[n]]) == len(converted)
@@ -304,38 +334,34 @@ def test_other_settings_rerun_what_depends_on_them(local_run):
     config = yaml.safe_load((local_run.folder / "faces.yaml").read_text())
     config["datasets"]["faces"]["labels"]["sex"] = {"column": "participant_sex"}
     (local_run.folder / "faces.yaml").write_text(yaml.safe_dump(config))
-    printed = again(local_run)
+    printed = again(local_run, TABLES)
     assert "collate faces" in printed
     assert "convert faces" not in printed and "lock faces" not in printed
     assert moved(before, matrix_times(local_run)) == set()
-    samples = bidsmill.open(local_run.results / "store")["faces"].samples
+    samples = tables.read_parquet(local_run.results / "faces" / "samples.parquet")
     assert (samples["sex"] == samples["participant_sex"]).all()
 
 
-def test_a_bad_recording_can_be_made_to_fail_its_job(local_template, tmp_path):
+def test_bad_datasets_do_not_stop_the_others(local_template, tmp_path):
     config = yaml.safe_load((local_template.folder / "faces.yaml").read_text())
-    config["datasets"]["faces"]["on_bad_recording"] = "fail"
-    config["datasets"]["faces"]["path"] = str(local_template.folder / "data")
-    (tmp_path / "faces.yaml").write_text(yaml.safe_dump(config))
-    run = Run(tmp_path, local_template.project)
-    printed = again(run, fails=True)
-    assert "on_bad_recording" in printed and "sub-11_ses-2_task-faces_run-1_eeg" in printed
-
-
-def test_one_bad_dataset_does_not_stop_the_others(local_template, tmp_path):
-    config = yaml.safe_load((local_template.folder / "faces.yaml").read_text())
-    config["datasets"]["faces"]["path"] = str(local_template.folder / "data")
-    config["datasets"]["absent"] = {**config["datasets"]["faces"], "path": "nowhere"}
-    config["datasets"]["fatal"] = {
-        **config["datasets"]["faces"],
-        "include": {"subject": ["01"]},
-        "validate": {"fatal": ["annex_pointer"]},
+    faces = {**config["datasets"]["faces"], "path": str(local_template.folder / "data")}
+    config["datasets"] = {
+        "faces": faces,
+        "absent": {**faces, "path": "nowhere"},
+        "fatal": {
+            **faces,
+            "include": {"subject": ["01"]},
+            "validate": {"fatal": ["annex_pointer"]},
+        },
+        # A bad recording can be made to fail its job.
+        "strict": {**faces, "include": {"subject": ["11"]}, "on_bad_recording": "fail"},
     }
     (tmp_path / "faces.yaml").write_text(yaml.safe_dump(config))
     run = Run(tmp_path, local_template.project)
     printed = again(run, fails=True)
     assert "the dataset's folder is missing; file: nowhere" in printed
     assert "that the config calls fatal" in printed
+    assert "on_bad_recording" in printed and "sub-11_ses-2_task-faces_run-1_eeg" in printed
     assert "bidsmill: " in printed
     store = bidsmill.open(run.results / "store")
     assert list(store) == ["faces"]
@@ -345,8 +371,12 @@ def test_one_bad_dataset_does_not_stop_the_others(local_template, tmp_path):
     ("setting", "told"),
     [
         ({"windos": {}}, "unknown key 'windos'; did you mean 'windows'?"),
-        ({"channels": {"types": ["EEG"]}}, "did you mean 'eeg'?"),
-        ({"split": {"test": 2}}, "datasets.faces.split.test: found 2"),
+        pytest.param(
+            {"channels": {"types": ["EEG"]}}, "did you mean 'eeg'?", marks=pytest.mark.long
+        ),
+        pytest.param(
+            {"split": {"test": 2}}, "datasets.faces.split.test: found 2", marks=pytest.mark.long
+        ),
     ],
 )
 def test_a_wrong_config_is_told_without_a_traceback(local_template, tmp_path, setting, told):

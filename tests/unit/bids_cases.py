@@ -139,7 +139,7 @@ def members(root) -> dict[str, dict]:
 
 def dataset_settings(**own) -> dict:
     """Return the settings of a dataset, spelt out as the workflow does it."""
-    own = {"source": "local", "path": "unused", **own}
+    own = own if "source" in own else {"source": "local", "path": "unused", **own}
     return resolve({"datasets": {"t": own}}, load_schema(SCHEMA))["datasets"]["t"]
 
 
@@ -190,7 +190,8 @@ class Dataset:
 
     def convert(self, **own) -> None:
         """Run every stage from the lock to the matrices."""
-        self.settings = dataset_settings(path=str(self.root), **own)
+        here = {} if "source" in own else {"path": str(self.root)}
+        self.settings = dataset_settings(**here, **own)
         lock_dataset(
             self.results / "lock.json",
             dataset="t",

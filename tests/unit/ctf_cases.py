@@ -92,7 +92,7 @@ def write_ctf(path, names, values, n_trials=1, parts=1, coils=COILS, inner=None,
     for part in range(parts):
         own = trials[part * n_trials // parts : (part + 1) * n_trials // parts]
         name = f"{stem}.{part}_meg4" if part else f"{stem}.meg4"
-        (path / name).write_bytes(b"MEG41CP\0" + b"".join(t.tobytes() for t in own))
+        (path / name).write_bytes(b"MEG41CP\0" + b"".join(t.astype(">i4").tobytes() for t in own))
     if coils is not None:
         (path / f"{stem}.hc").write_text(coils)
     return path

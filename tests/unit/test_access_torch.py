@@ -111,8 +111,16 @@ def test_shuffle_is_that_of_the_seed(selection):
     assert [FACES[code] for code in codes] == y[first].tolist()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize(
+    ("method", "warm"),
+    [
+        ("fork", False),
+        ("fork", True),
+        ("spawn", False),
+        pytest.param("spawn", True, marks=pytest.mark.long),
+    ],
+    ids=lambda value: {False: "cold", True: "warm"}.get(value, value),
+)
 def test_workers(selection, torch, method, warm):
     if method not in torch.multiprocessing.get_all_start_methods():
         pytest.skip(f"this system has no {method}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -14,7 +15,6 @@ from bidsmill.annotate.recording import _with_first_columns
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.formats.matrix import MatrixFile
-from bidsmill.sources.sample import write_sample
 
 RUN_1, RUN_2 = "sub-01_task-x_run-1_eeg", "sub-01_task-x_run-2_eeg"
 TRUNCATED, STRANGER = "sub-02_task-x_eeg", "sub-03_ses-1_task-x_eeg"
@@ -353,9 +353,9 @@ def test_events_are_annotated_again_only_if_they_or_the_settings_change(fresh):
 # ------------------------------------------------------------------------------------ the sample
 
 
-def test_the_sample_from_end_to_end(tmp_path):
+def test_the_sample_from_end_to_end(sample_dataset, tmp_path):
     dataset = Dataset(tmp_path)
-    write_sample(dataset.root)
+    shutil.copytree(sample_dataset, dataset.root)
     labels = {
         "stimulus": {"hed": {"face": "Face", "scrambled": "Image and not Face"}},
         "sex": {"column": "participant_sex"},

@@ -37,7 +37,7 @@ def test_subjects_and_participants_are_compared_both_ways():
         file("participants.tsv"),
         file("sub-01/eeg/sub-01_task-x_eeg.edf"),
         file("sub-02/ses-1/eeg/sub-02_ses-1_task-x_eeg.vhdr"),
-        file("sub-03/eeg/sub-03_task-x_events.tsv"),
+        file("sub-03/eeg/sub-03_task-x_photo.jpg.json"),
         file("sub-emptyroom/meg/sub-emptyroom_task-noise_meg.fif"),
         file("derivatives/sub-09/eeg/sub-09_task-x_eeg.edf"),
     ]
@@ -48,6 +48,20 @@ def test_subjects_and_participants_are_compared_both_ways():
     messages = [issue["message"] for issue in cross_check(files, ["sub-01", "sub-02", "sub-03"])]
     assert messages == ["sub-03 has a row in participants.tsv but no data"]
     assert found(files, None) == set()
+
+
+def test_nirs_is_data_whatever_its_folder_is_called():
+    files = [
+        file("sub-01/nirs/sub-01_task-x_nirs.snirf", checksum="md5:a"),
+        file("sub-02/fnirs/sub-02_task-x_fnirs.snirf", checksum="md5:a"),
+        file("sub-03/nirs/sub-03_task-x_nirs.json"),
+    ]
+    assert found(files, ["sub-01", "sub-03"]) == {
+        ("identical_data", "sub-02/fnirs/sub-02_task-x_fnirs.snirf"),
+        ("participant_without_data", "participants.tsv"),
+        ("sidecar_without_recording", "sub-03/nirs/sub-03_task-x_nirs.json"),
+        ("subject_not_in_participants", "sub-02"),
+    }
 
 
 def test_identical_data_are_found_once_per_copy_and_only_for_samples():

@@ -16,6 +16,9 @@ SOURCE = ROOT / "src"
 # Import name -> name of the distribution, where they differ.
 DISTRIBUTIONS = {
     "hed": "hedtools",
+    # hedtools brings them.
+    "inflect": "hedtools",
+    "typeguard": "hedtools",
     "nemar": "nemar-py",
     "botocore": "boto3",
     "urllib3": "boto3",

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bidsmill.bids.reasons import EVENTS, QUARANTINE, ROWS
+import pytest
+
+from bidsmill.bids.crosschecks import cross_check
+from bidsmill.bids.reasons import DATASET, EVENTS, QUARANTINE, ROWS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "failures.md"
@@ -59,9 +62,26 @@ def test_every_reason_is_a_code_that_something_gives():
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
         for node.value in [f"\0{node.value}\0"]
     )
-    every = [*QUARANTINE, *EVENTS, *ROWS]
+    every = [*QUARANTINE, *EVENTS, *ROWS, *DATASET]
     assert [code for code in every if f"\0{code}\0" not in texts] == []
     assert all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in every)
+
+
+def test_what_cross_checks_give_is_on_the_page():
+    documented = set(re.findall("``([a-z_]+)``", cross_check.__doc__.split("Codes:")[1]))
+    assert documented == set(DATASET)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("filter_impossible", ("filter", "resample")),
+        ("missing_channels", ("channels.names", "reference", "channels.montage", "min_share")),
+    ],
+)
+def test_a_reason_names_every_setting_that_leads_to_it(code, words):
+    row = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{code}` |"))
+    assert all(word in row for word in words)
 
 
 def test_the_rule_of_the_page_works_as_its_test_says(tmp_path):

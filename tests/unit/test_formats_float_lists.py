@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import entropy
 
 from bidsmill.formats import float_lists
 from bidsmill.formats.float_lists import FloatListWriter, varint, zigzag
@@ -128,6 +129,39 @@ def test_pages_hold_whole_lists(monkeypatch):
 def test_the_same_values_give_the_same_bytes():
     group = np.random.default_rng(0).standard_normal((4, 20, 250), np.float32)
     assert written("abcd", 250, [group]) == written("abcd", 250, [group.copy()])
+
+
+def level_of(values: np.ndarray) -> list[int]:
+    """Return the levels at which zstd makes a page of these values out of its bytes."""
+    codecs = {level: pa.Codec("zstd", compression_level=level) for level in (1, -1)}
+    page = float_lists._Page(1, len(values), codecs)
+    _, content = page.encode(values)
+    return [level for level, codec in codecs.items() if codec.compress(page._content) == content]
+
+
+def test_random_mantissas_are_compressed_fast_and_coarse_ones_well():
+    chance = np.random.default_rng(1)
+    fine = chance.standard_normal(50_000).astype(np.float32)
+    coarse = (chance.integers(-200, 200, 50_000) * 1e-6).astype(np.float32)
+    assert level_of(fine) == [-1]
+    assert level_of(coarse) == [1]
+    assert 1 in level_of(np.zeros(50_000, np.float32))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 20_000), st.integers(1, 24), st.integers(0, 9))
+def test_the_level_is_chosen_by_the_entropy_of_the_mantissas(n_values, bits, seed):
+    chance = np.random.default_rng(seed)
+    # Up to 24 random bits in the three bytes of the mantissa.
+    words = (chance.integers(0, 2**bits, n_values, np.uint32) << (24 - bits)) | 0x3F000000
+    streams = words.view(np.uint8).reshape(-1, 4).T
+    step = -(-n_values // float_lists.SAMPLED_VALUES)
+    shares = [np.unique(row[::step], return_counts=True)[1] for row in streams[:3]]
+    needed = sum(entropy(counts, base=2) for counts in shares)
+    saving = (24 - needed) / 32
+    if abs(saving - float_lists.LEAST_SAVING) > 1e-4:
+        chosen = float_lists._is_nearly_random(np.ascontiguousarray(streams))
+        assert chosen == (saving < float_lists.LEAST_SAVING)
 
 
 @pytest.mark.parametrize(

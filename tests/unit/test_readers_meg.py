@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bids_cases import brain_like, write_fif
+from bids_cases import Dataset, brain_like, write_fif
+from bti_cases import NAMES as BTI_NAMES
+from bti_cases import bti_scaled, bti_values, write_bti
 from ctf_cases import COILS, ctf_scaled, ctf_values, res4, write_ctf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit_cases import kit_scaled, kit_values, write_kit
 
 from bidsmill.bids.readers.ctf_repairs import parse_date
 from bidsmill.bids.reading import open_recording
@@ -21,7 +24,8 @@ from bidsmill.bids.repairs import Repairs
 from bidsmill.convert.rows import find_boundaries
 from bidsmill.convert.windows import find_cuts
 from bidsmill.errors import RecordingProblem
-from bidsmill.formats import tables
+from bidsmill.formats import files, tables
+from bidsmill.formats.matrix import MatrixFile
 
 N = 1200
 SUFFIXES = (".res4", ".hc", ".meg4")
@@ -258,11 +262,79 @@ def test_trials_that_do_not_follow_each_other_are_boundaries(tmp_path):
     assert segments(opened, tmp_path) == [(0, 600), (600, 1200)]
 
 
-def test_without_a_clock_every_trial_stands_alone(tmp_path):
-    ctf(tmp_path, clock=False, n_trials=3)
+def test_without_a_clock_trials_around_triggers_stand_alone(tmp_path):
+    ctf(tmp_path, clock=False, n_trials=3, before=100)
     opened = open_recording(tmp_path, "a_meg.ds")
     assert segments(opened, tmp_path) == [(0, 400), (400, 800), (800, 1200)]
-    assert any("2 of 2 borders" in text for text in opened.warnings)
+    (told,) = [text for text in opened.warnings if "borders" in text]
+    assert "2 of 2 borders" in told and "100 samples before a trigger" in told
+
+
+def drifting(n_times: int, seed: int = 0, noise: float = 0.3) -> np.ndarray:
+    """Return stored integers of two sensors and EEG that drift slowly, under noise; a trigger."""
+    rng = np.random.default_rng(seed)
+    steps = rng.standard_normal((3, n_times))
+    slow = np.cumsum(steps, axis=1)
+    values = 1000 * (slow + noise * rng.standard_normal((3, n_times)))
+    return np.vstack([values, np.arange(n_times) // 50 % 2]).astype(">i4")
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_without_a_clock_blocks_of_a_continuous_recording_are_one(tmp_path, parts, noise):
+    values = drifting(6000, noise=noise)
+    wanted = ctf(tmp_path, values=values, clock=False, n_trials=12, parts=parts)
+    opened = open_recording(tmp_path, "a_meg.ds", Repairs(allow=["ctf_joined_trials"]))
+    assert segments(opened, tmp_path) == [(0, 6000)]
+    assert applied(opened) == ["ctf_joined_trials"]
+    np.testing.assert_allclose(opened.raw.get_data(), wanted, rtol=1e-12)
+
+
+def test_without_a_clock_every_border_is_a_boundary_unless_a_guess_is_allowed(tmp_path):
+    ctf(tmp_path, values=drifting(6000), clock=False, n_trials=12)
+    opened = open_recording(tmp_path, "a_meg.ds")
+    assert segments(opened, tmp_path) == [(i, i + 500) for i in range(0, 6000, 500)]
+    (told,) = [text for text in opened.warnings if "borders" in text]
+    assert "11 of 11" in told and "ctf_joined_trials (guess) is not allowed" in told
+
+
+def test_without_a_clock_trials_with_gaps_between_stand_alone(tmp_path):
+    # Blocks at triggers: between any two, 700 samples were not written.
+    whole = drifting(14_400, seed=1)
+    values = np.hstack([whole[:, i : i + 500] for i in range(0, 14_400, 1200)])
+    ctf(tmp_path, values=values, clock=False, n_trials=12)
+    opened = open_recording(tmp_path, "a_meg.ds", Repairs(allow=["ctf_joined_trials"]))
+    assert segments(opened, tmp_path) == [(i, i + 500) for i in range(0, 6000, 500)]
+    assert any("11 of 11" in text and "there is no clock" in text for text in opened.warnings)
+
+
+def test_without_a_clock_a_pause_in_a_continuous_recording_is_found(tmp_path):
+    whole = drifting(9000, seed=2)
+    values = np.hstack([whole[:, :2000], whole[:, 5000:]])
+    ctf(tmp_path, values=values, clock=False, n_trials=12, parts=2)
+    opened = open_recording(tmp_path, "a_meg.ds", Repairs(allow=["ctf_joined_trials"]))
+    assert segments(opened, tmp_path) == [(0, 2000), (2000, 6000)]
+    assert any("1 of 11" in text for text in opened.warnings)
+
+
+def test_a_clock_that_stands_still_decides_nothing(tmp_path):
+    names, _ = ctf_values(10)
+    values = np.vstack([drifting(6000), np.zeros(6000)]).astype(">i4")
+    write_ctf(tmp_path / "a_meg.ds", names, values, n_trials=12)
+    opened = open_recording(tmp_path, "a_meg.ds", Repairs(allow=["ctf_joined_trials"]))
+    assert applied(opened) == ["ctf_clock_zero", "ctf_joined_trials"] and segments(
+        opened, tmp_path
+    ) == [(0, 6000)]
+    write_ctf(tmp_path / "b_meg.ds", names, values, n_trials=12, before=10)
+    opened = open_recording(tmp_path, "b_meg.ds")
+    assert len(segments(opened, tmp_path)) == 12
+
+
+def test_where_the_clock_runs_neither_header_nor_signals_are_asked(tmp_path):
+    _, values = ctf_values(N)
+    values[:3, 300:] += 2**27
+    ctf(tmp_path, values=values, n_trials=4, before=100)
+    assert segments(open_recording(tmp_path, "a_meg.ds"), tmp_path) == [(0, N)]
 
 
 def test_the_folder_of_the_corpus(corpus):
@@ -275,6 +347,26 @@ def test_the_folder_of_the_corpus(corpus):
         raw = mne.io.read_raw_ctf(corpus / "meg_mix" / data, verbose="ERROR")
     assert np.array_equal(opened.raw.get_data(), raw.get_data())
     assert opened.repairs == [] and opened.bads == raw.info["bads"]
+    # Two trials of 313 samples around triggers, 62 of them before; without a clock.
+    assert any("62 samples before a trigger" in text for text in opened.warnings)
+
+
+def test_real_sensors_tell_blocks_from_trials(corpus, tmp_path):
+    # A head of the corpus as blocks of 2 s without a gap, and as trials of 1.4 s, with 0.6 s
+    # between them that were not written.
+    data = "sub-001/eeg/sub-001_task-motor_run-01_eeg.edf"
+    raw, length = open_recording(corpus / "eegmmi_motor", data).raw, 320
+    values = raw.get_data(picks=["eeg"], stop=length * 12)
+    stored = np.round(values / np.abs(values).max() * 2**28)
+    names = [f"MLC{i:02d}-606" for i in range(len(stored))]
+    write_ctf(tmp_path / "a_meg.ds", names, stored, n_trials=12, coils=COILS)
+    opened = open_recording(tmp_path, "a_meg.ds", Repairs(allow=["ctf_joined_trials"]))
+    assert segments(opened, tmp_path) == [(0, stored.shape[1])]
+    kept = int(0.7 * length)
+    cut = np.hstack([stored[:, i * length :][:, :kept] for i in range(12)])
+    write_ctf(tmp_path / "b_meg.ds", names, cut, n_trials=12, coils=COILS)
+    opened = open_recording(tmp_path, "b_meg.ds", Repairs(allow=["ctf_joined_trials"]))
+    assert len(segments(opened, tmp_path)) == 12
 
 
 def test_a_mended_copy_of_the_corpus_gives_the_same_samples(corpus_copy, corpus):
@@ -476,9 +568,124 @@ def test_shielding_that_was_not_taken_out_is_told(corpus):
 
 
 @pytest.mark.parametrize("extension", [".con", ".sqd", ".kdf"])
+@pytest.mark.parametrize("version", [(2, 4), (3, 0)])
+def test_a_kit_file_gives_what_was_written(tmp_path, extension, version):
+    import mne
+
+    values = kit_values(1000)
+    path = write_kit(tmp_path / f"a_meg{extension}", values, version=version)
+    opened = open_recording(tmp_path, f"a_meg{extension}")
+    assert (opened.sfreq, opened.n_times, opened.repairs) == (500.0, 1000, [])
+    assert opened.names[:6] == ["AG001", "AG002", "MEG 003", "Fz", "TRIG1", "TRIG2"]
+    assert opened.types == ["mag", "mag", "ref_meg", "eeg", "misc", "misc", "misc", "stim"]
+    assert opened.units == ["T", "T", "T", "V", "V", "V", "V", "n/a"]
+    data = opened.raw.get_data()
+    np.testing.assert_allclose(data, kit_scaled(values), rtol=1e-12)
+    if extension != ".kdf":  # which MNE opens, too, but not by this name
+        assert np.array_equal(data, mne.io.read_raw(path, verbose="ERROR").get_data())
+    block = opened.raw.get_data([5, 0], 333, 701)
+    np.testing.assert_allclose(block, kit_scaled(values)[[5, 0], 333:701], rtol=1e-12)
+
+
+def test_a_kit_file_becomes_a_matrix(tmp_path):
+    values = kit_values(1000)
+    run = Dataset(tmp_path)
+    write_kit(run.root / "sub-01/meg/sub-01_task-x_meg.con", values)
+    files.write_json(run.root / "dataset_description.json", {"Name": "t", "BIDSVersion": "1.10.0"})
+    run.convert(
+        windows={"kind": "fixed", "length": 0.5}, channels={"types": ["mag", "ref_meg", "stim"]}
+    )
+    with MatrixFile(run.results / "matrix" / "sub-01_task-x_meg.parquet") as matrix:
+        found, channels = matrix.read(), matrix.metadata["channels"]
+    assert [(c["name"], c["unit"]) for c in channels] == [
+        *[("AG001", "T"), ("AG002", "T"), ("MEG 003", "T"), ("STI 014", "n/a")],
+    ]
+    wanted = kit_scaled(values)[[0, 1, 2, 7]].reshape(4, 4, 250).swapaxes(0, 1)
+    assert np.array_equal(found, wanted.astype("f4"))
+
+
+def test_a_kit_file_that_ends_early_is_refused_when_it_is_opened(tmp_path):
+    path = write_kit(tmp_path / "a_meg.con", kit_values(1000))
+    path.write_bytes(path.read_bytes()[:-2])
+    found = refused(tmp_path, "a_meg.con")
+    size = path.stat().st_size
+    assert found.code == "truncated_file" and found.found == f"{size} bytes"
+    assert found.expected.startswith(f"at least {size + 2} bytes: 7 channels, 1000 samples")
+
+
+def test_a_kit_file_of_epochs_and_one_of_an_old_version(tmp_path):
+    write_kit(tmp_path / "a_meg.sqd", kit_values(1000), kind=3)
+    assert refused(tmp_path, "a_meg.sqd").code == "epoched"
+    write_kit(tmp_path / "b_meg.sqd", kit_values(1000), version=(2, 2))
+    found = refused(tmp_path, "b_meg.sqd")
+    assert (found.code, found.found) == ("unsupported_format", "V2R002")
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 4000), st.binary(min_size=1, max_size=8))
+def test_damaged_kit_files_give_a_reason_or_samples(tmp_path_factory, place, noise):
+    folder = tmp_path_factory.mktemp("damage")
+    path = write_kit(folder / "a_meg.con", kit_values(100))
+    content = path.read_bytes()
+    place %= len(content)
+    path.write_bytes(content[:place] + noise + content[place + len(noise) :])
+    try:
+        opened = open_recording(folder, "a_meg.con")
+        if opened.n_times < 10_000:
+            assert opened.raw.get_data().shape == (len(opened.names), opened.n_times)
+    except RecordingProblem as problem:
+        assert str(folder) not in problem.message()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("extension", [".con", ".sqd", ".kdf"])
 def test_a_damaged_kit_file(tmp_path, extension):
     (tmp_path / f"a_meg{extension}").write_bytes(bytes(range(256)) * 100)
     assert refused(tmp_path, f"a_meg{extension}").code == "unreadable"
+
+
+def test_a_bti_folder_gives_what_was_written(tmp_path):
+    import mne
+
+    values = bti_values(1003)
+    path = write_bti(tmp_path / "a_meg", values)
+    opened = open_recording(tmp_path, "a_meg")
+    assert (opened.sfreq, opened.n_times, opened.names) == (512.0, 1003, BTI_NAMES)
+    assert opened.types == ["mag", "mag", "ref_meg", "eeg", "stim"]
+    assert opened.units == ["T", "T", "T", "V", "n/a"] and opened.warnings == []
+    data = opened.raw.get_data()
+    np.testing.assert_allclose(data, bti_scaled(values), rtol=1e-6)
+    raw = mne.io.read_raw_bti(path / "c,rfDC", head_shape_fname=None, verbose="ERROR")
+    assert np.array_equal(data, raw.get_data())
+    block = opened.raw.get_data([4, 1], 333, 701)
+    np.testing.assert_allclose(block, bti_scaled(values)[[4, 1], 333:701], rtol=1e-6)
+    assert segments(opened, tmp_path) == [(0, 1003)]
+
+
+def test_epochs_of_bti_are_kept_apart(tmp_path):
+    values = bti_values(1200)
+    write_bti(tmp_path / "a_meg", values, n_epochs=3)
+    opened = open_recording(tmp_path, "a_meg")
+    assert segments(opened, tmp_path) == [(0, 400), (400, 800), (800, 1200)]
+    assert any("3 epochs" in text for text in opened.warnings)
+    np.testing.assert_allclose(opened.raw.get_data(), bti_scaled(values), rtol=1e-6)
+
+
+def test_bti_whose_channels_would_be_mixed_up_or_scaled_in_doubt(tmp_path):
+    write_bti(tmp_path / "a_meg", bti_values(100), indices=(1, 0, 2, 3, 4))
+    assert refused(tmp_path, "a_meg").code == "unsupported_format"
+    write_bti(tmp_path / "b_meg", bti_values(100), scale=2.0)
+    opened = open_recording(tmp_path, "b_meg")
+    assert any("5 channels" in text and "uncertain" in text for text in opened.warnings)
+
+
+@pytest.mark.parametrize("length", [0, 7, 500, 1500])
+def test_bti_that_ends_early(tmp_path, length):
+    # The header stands at the end of the samples: without it there is nothing to read. Seeking
+    # eight bytes before the end of fewer is no failure of the disk.
+    path = write_bti(tmp_path / "a_meg", bti_values(100)) / "c,rfDC"
+    path.write_bytes(path.read_bytes()[:length])
+    assert refused(tmp_path, "a_meg").code == "unreadable"
 
 
 def test_bti_without_its_configuration(tmp_path):

@@ -246,6 +246,21 @@ def test_scalp_places_of_a_sphere():
     assert scalp.scalp_places([{**c, "type": "seeg"} for c in channels]) is None
 
 
+def test_why_there_is_no_map():
+    here = [{"type": "eeg", "position": p} for p in np.eye(3).tolist() * 3]
+    nowhere = [{"type": "eeg", "position": None}] * 20
+    line = [{"type": "mag", "position": [0.01 * i, 0.0, 0.0]} for i in range(9)]
+    for channels, told in [
+        ([*here[:5], *nowhere], "the places of 5 of 25 channels"),
+        (nowhere, "the places of 0 of 20 channels are known, of 8 that are needed"),
+        (here[:7], "7 channels are too few"),
+        (line, "do not lie around a head"),
+    ]:
+        assert scalp.scalp_places(channels) is None
+        assert told in scalp.why_no_map(channels)
+    assert scalp.why_no_map([{"type": "emg", "position": None}] * 9) == ""
+
+
 def test_smoothed_map_keeps_a_constant():
     places = np.random.default_rng(7).random((12, 2))
     at = np.array([[0.1, 0.2], [50.0, -3.0]])

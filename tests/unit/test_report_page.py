@@ -334,6 +334,14 @@ def test_positions_give_a_map(tmp_path):
     page, _ = make(Results(tmp_path / "r", recordings), tmp_path)
     assert re.search("left \u2212 right at 0\\.\\d{3} s", page.text)
     assert "the map at the moment of the largest difference" in page.text
+    assert "No map" not in page.text
+
+
+def test_without_positions_the_page_says_why_there_is_no_map(tmp_path):
+    recordings = [Recording(f"0{k}", names=[f"E{c}" for c in range(12)]) for k in range(1, 4)]
+    page, _ = make(Results(tmp_path / "r", recordings), tmp_path)
+    assert "No map: the places of 0 of 12 channels are known, of 8 that are needed" in page.text
+    assert "the map at the moment" not in page.text
 
 
 def test_a_missing_file_is_named(ordinary, tmp_path):

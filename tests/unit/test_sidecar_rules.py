@@ -9,7 +9,16 @@ import json
 
 import numpy as np
 import pytest
-from bids_cases import Dataset, brain_like, members, write_edf, write_fif, write_small, write_tsv
+from bids_cases import (
+    Dataset,
+    brain_like,
+    listed,
+    members,
+    write_edf,
+    write_fif,
+    write_small,
+    write_tsv,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +30,7 @@ from bidsmill.bids.recordings import find_recordings
 from bidsmill.bids.repairs import RULES, Repairs
 from bidsmill.bids.sidecars import merged_json, sidecar_conflicts, sidecars_in_use
 from bidsmill.bids.tabular import NUMERIC, read_tabular
+from bidsmill.formats.matrix import MatrixFile
 
 DATA = brain_like(4, 300)
 NAMES = ["Fz", "Cz", "Pz", "EOG"]
@@ -298,6 +308,21 @@ def test_positions_that_lie_on_no_head_are_not_used(tmp_path, unit, scale):
     scaled = (np.array(PLACES) * scale).tolist()
     found, told, _ = positions(tmp_path, {**METRES, "EEGCoordinateUnits": unit}, scaled)
     assert found == NONE and "which no head does" in told[0]
+
+
+def test_recordings_tsv_says_that_positions_were_not_used(corpus_copy, tmp_path):
+    # Electrodes on a unit sphere, whose coordsystem.json says mm.
+    run = Dataset(tmp_path)
+    corpus_copy("eeglab_attention").rename(run.root)
+    run.run(windows={"kind": "fixed", "length": 1.0})
+    told = run.table("recordings.tsv").set_index("recording")["conflicts"]
+    with_places = [r for r in find_recordings(listed(run.root)) if "electrodes.tsv" in r.sidecars]
+    assert len(with_places) == 3
+    for recording in with_places:
+        assert "in mm they lie 0.00099" in told[recording.stem]
+        path = run.results / "matrix" / f"{recording.stem}.parquet"
+        with MatrixFile(path) as matrix:
+            assert {str(c["position"]) for c in matrix.metadata["channels"]} == {"None"}
 
 
 def test_keys_of_another_modality_are_a_guess(tmp_path):

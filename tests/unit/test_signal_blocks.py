@@ -180,7 +180,7 @@ def test_memory_does_not_grow_with_the_recording(name):
         return most
 
     peak(20_000)  # imports
-    short, long = peak(60_000), peak(600_000)
+    short, long = peak(60_000), peak(300_000)
     assert long < 1.1 * short
     assert long < 16 * 2**20
 
@@ -211,7 +211,8 @@ from bidsmill.signal import ArraySignal, Filtered, Resampled
 rng, sums = np.random.default_rng(0), hashlib.sha256()
 for n_channels in (1, 2, 5, 64, 306):
     data = rng.standard_normal((n_channels, 15_000))
-    for before, after in ((500, 250), (1024, 1000), (1000, 7), (1000, 1), (499.7071, 250)):
+    rates = ((1024, 1000), (499.7071, 250), (500, 250), (1000, 7), (1000, 1))
+    for before, after in rates if n_channels < 306 else rates[:2]:
         signal = Resampled(Filtered(ArraySignal(data, before), high=40), after)
         sums.update(signal.read(0, signal.n_times).tobytes())
 print(sums.hexdigest())

@@ -17,7 +17,7 @@ from bidsmill.sources.lock import make_lock, read_lock
 from bidsmill.sources.place import dataset_root
 from bidsmill.sources.presence import read_state, seen_of, write_state
 from bidsmill.sources.remote_files import RemoteDataset, fetch_files
-from bidsmill.sources.sample import SAMPLE_VERSION, write_sample
+from bidsmill.sources.sample import SAMPLE_VERSION
 
 
 @pytest.fixture
@@ -162,12 +162,11 @@ def sample(tmp_path_factory):
     return results, make_lock("sample", SAMPLE, results)
 
 
-def test_the_sample_is_written_by_the_lock(sample, tmp_path):
+def test_the_sample_is_written_by_the_lock(sample, sample_dataset):
     results, found = sample
     assert found["snapshot"] == SAMPLE_VERSION
-    write_sample(tmp_path / "again")
     for entry in found["files"]:
-        content = (tmp_path / "again" / entry["path"]).read_bytes()
+        content = (sample_dataset / entry["path"]).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         assert (len(content), f"sha256:{digest}") == (entry["size"], entry["checksum"])
     assert make_lock("sample", SAMPLE, results) == found

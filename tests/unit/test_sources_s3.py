@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
-from absence import absent
 from archive_data import make_dataset, settings
-from servers import radosgw
 
 from bidsmill.errors import BidsmillError
 from bidsmill.sources import s3
@@ -19,13 +17,9 @@ from bidsmill.sources.names import check_names
 MEBIBYTE = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    missing = radosgw.missing()
-    if missing:
-        absent(f"no S3 server: {missing}")
-    with radosgw.Radosgw(tmp_path_factory.mktemp("radosgw")) as running:
-        yield running
+@pytest.fixture
+def server(s3_server):
+    return s3_server
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def compare_with_sklearn(seed: int) -> tuple[float, float]:
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 def test_never_worse_than_stratified_group_k_fold(seed):
     ours, theirs = compare_with_sklearn(seed)
     assert ours <= theirs + 1e-12
@@ -118,7 +118,7 @@ def test_never_worse_than_stratified_group_k_fold(seed):
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:The least populated class")
-@pytest.mark.parametrize("seed", range(1000, 1200))
+@pytest.mark.parametrize("seed", [*range(12, 30), *range(1000, 1200)])
 def test_never_worse_than_stratified_group_k_fold_at_length(seed):
     ours, theirs = compare_with_sklearn(seed)
     assert ours <= theirs + 1e-12

@@ -172,10 +172,10 @@ class _Assembly:
 
     def run(self, version: str | Sequence[str] | None) -> None:
         """Assemble, check and expand every distinct row."""
+        schema = load_schema(version)
         from hed import HedString, Sidecar, TabularInput
         from hed.validator import HedValidator
 
-        schema = load_schema(version)
         text = json.dumps(self.annotations)
         faults = dict(_sidecar_faults(text, version))
         sidecar = Sidecar(io.StringIO(text))

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bidsmill.bids.entities import DATATYPES, canonical_datatype
 from bidsmill.bids.pointers import MAX_POINTER_BYTES, pointed_to_by
+from bidsmill.bids.unmatched import unmatched_sidecars
 from bidsmill.formats.files import inside
 
 Issue = dict[str, Any]
 
 POINTER_CODES = {"git-annex": "annex_pointer", "Git LFS": "lfs_pointer", None: None}
-DATATYPES = ("eeg", "emg", "ieeg", "meg")
 # What holds samples, in the formats BIDS allows for these datatypes (BIDS specification, EEG, MEG,
-# iEEG and EMG), not headers and markers.
+# iEEG, EMG and NIRS), not headers and markers.
 SAMPLE_FILES = frozenset(
     {
         ".bdf",
@@ -32,6 +33,7 @@ SAMPLE_FILES = frozenset(
         ".nwb",
         ".raw",
         ".set",
+        ".snirf",
         ".sqd",
         ".tdat",
     }
@@ -66,7 +68,8 @@ def cross_check(
     list of dict
         Sorted by file and code. Keys ``severity`` (``error`` or ``warning``), ``code``, ``file``
         and ``message``. Codes: ``subject_not_in_participants``, ``participant_without_data``,
-        ``broken_link``, ``empty_file``, ``annex_pointer``, ``lfs_pointer``, ``identical_data``.
+        ``broken_link``, ``empty_file``, ``annex_pointer``, ``lfs_pointer``, ``identical_data``,
+        ``sidecar_without_recording``.
     """
     listed = sorted(files, key=lambda file: file["path"])
     issues = [] if participants is None else _participants(listed, participants)
@@ -78,6 +81,10 @@ def cross_check(
         if problem is not None:
             issues.append(_issue("error", *problem, file["path"]))
             hollow.add(file["path"])
+    unmatched = unmatched_sidecars(file["path"] for file in listed)
+    issues += [
+        _issue("warning", "sidecar_without_recording", why, path) for path, why in unmatched.items()
+    ]
     issues += _identical([file for file in listed if file["path"] not in hollow])
     return sorted(issues, key=lambda i: (i["file"], i["code"], i["message"]))
 
@@ -124,7 +131,8 @@ def _participants(files: Sequence[Mapping[str, Any]], participants: Sequence[str
 def _is_data(path: str) -> bool:
     """Tell whether a file lies in a folder of recordings and is no sidecar."""
     parts = PurePosixPath(path).parts
-    return any(part in DATATYPES for part in parts[1:-1]) and not path.endswith((".json", ".tsv"))
+    folders = [canonical_datatype(part) for part in parts[1:-1]]
+    return any(part in DATATYPES for part in folders) and not path.endswith((".json", ".tsv"))
 
 
 def _is_part_of_folder(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ HEADLESS = {
 # boundaries of EEGLAB and of concatenated files, and BrainVision's New Segment).
 BOUNDARY = re.compile(r"^((bad|edge)[ _])?boundary$|^new segment/|^bad_acq_skip$", re.IGNORECASE)
 BAD = re.compile(r"^bad", re.IGNORECASE)
+# What the system says when a damaged header sends a reader to a place that no file has.
+SOUGHT_NOWHERE = (errno.EINVAL, errno.EOVERFLOW)
 
 
 @dataclass
@@ -175,7 +178,7 @@ def _reason(error: Exception) -> tuple[str, str]:
     """Return the reason code for what a reader raised, and what it means."""
     if isinstance(error, FileNotFoundError):
         return "companion_missing", "a file that the header names is missing"
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, OSError) and error.errno not in (None, *SOUGHT_NOWHERE):
         # The disk or the system failed, not the file: the next run tries again.
         return "read_error", "the file could not be read from the disk"
     return "unreadable", "the reader of this format refuses the file"

@@ -118,8 +118,10 @@ QUARANTINE = _by_code(
     ),
     Reason(
         "missing_channels",
-        "a channel of `channels.names` is not in the recording",
-        "take it out of the list",
+        "a channel of `channels.names` or of `reference` is not in the recording, or too few"
+        " electrodes of `channels.montage` are",
+        "take the channel out of the list, name another reference or montage, or lower"
+        " `channels.min_share`",
     ),
     Reason(
         "no_events",
@@ -131,7 +133,11 @@ QUARANTINE = _by_code(
         "every window leaves the recording or crosses a boundary",
         "shorter windows; if all onsets lie after the end, they may be samples: write seconds",
     ),
-    Reason("filter_impossible", "the filter does not fit the sampling rate", "other frequencies"),
+    Reason(
+        "filter_impossible",
+        "the filter, or the rate to resample to, does not fit the sampling rate of the recording",
+        "other frequencies, or another `resample`; if the header states a wrong rate, correct it",
+    ),
     Reason(
         "reference_impossible",
         "the channels that `reference` needs are not there, are bad, or are of other types",
@@ -163,6 +169,48 @@ EVENTS = _by_code(
     Reason("window_after_end", "the window ends after the recording"),
     Reason("boundary", "the window would cross a boundary"),
     Reason("recording_quarantined", "the recording was not converted"),
+)
+
+# What validation.json says beside the BIDS validator and HED (`source`: `bidsmill`).
+DATASET = _by_code(
+    Reason(
+        "sidecar_without_recording",
+        "events, channels, electrodes, coordinates or JSON that match no recording; nothing"
+        " reads them",
+        "the message names the part of the name that no recording has: correct it, or remove the"
+        " file",
+    ),
+    Reason(
+        "subject_not_in_participants",
+        "a subject has data, and no row in participants.tsv",
+        "add the row; labels are compared exactly",
+    ),
+    Reason(
+        "participant_without_data",
+        "a row of participants.tsv is about a subject without data",
+        "share the data, or take the row out",
+    ),
+    Reason(
+        "identical_data",
+        "two files of samples have the same bytes",
+        "find out whose recording it is",
+    ),
+    Reason("empty_file", "a file of a subject has 0 bytes", "restore it"),
+    Reason(
+        "broken_link",
+        "a link leads nowhere: the content was not fetched",
+        "fetch it (`datalad get`), then `--forcerun lock`",
+    ),
+    Reason(
+        "annex_pointer",
+        "a git-annex pointer stands in place of a file",
+        "fetch it (`datalad get`), then `--forcerun lock`",
+    ),
+    Reason(
+        "lfs_pointer",
+        "a Git LFS pointer stands in place of a file",
+        "fetch it (`git lfs pull`), then `--forcerun lock`",
+    ),
 )
 
 # Why a row is published and hidden by `select` unless asked for.

@@ -12,7 +12,7 @@ from bidsmill.bids.entities import (
     parse_name,
     without_entity,
 )
-from bidsmill.bids.sidecars import applicable, labels_of
+from bidsmill.bids.inheritance import SidecarIndex, labels_of
 
 # Extensions that hold, or head, a recording (BIDS 1.10, modality pages), in the order of
 # preference where one recording stands in several formats.
@@ -104,11 +104,10 @@ def find_recordings(paths: Iterable[str]) -> list[Recording]:
         stem, datatype, unit = placed
         members.setdefault(stem, {}).setdefault(unit, []).append(path)
         datatypes[stem] = datatype
-    by_folder = _by_folder(ordered)
     labels = labels_of(unit for units in members.values() for unit in units)
+    index = SidecarIndex(ordered, labels)
     return [
-        _recording(stem, datatypes[stem], units, by_folder, labels)
-        for stem, units in sorted(members.items())
+        _recording(stem, datatypes[stem], units, index) for stem, units in sorted(members.items())
     ]
 
 
@@ -134,7 +133,9 @@ def _place(path: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _recording(stem, datatype, units, by_folder, labels) -> Recording:
+def _recording(
+    stem: str, datatype: str, units: dict[str, list[str]], index: SidecarIndex
+) -> Recording:
     ranked = sorted(units, key=lambda unit: (_rank(unit), _part(unit), unit))
     data = ranked[0]
     own = COMPANIONS.get(_extension(data), ())
@@ -151,7 +152,7 @@ def _recording(stem, datatype, units, by_folder, labels) -> Recording:
     named = {datatype: parse_name(data).suffix}
     for suffix in (*SIDECAR_SUFFIXES, datatype):
         for extension in (".tsv", ".json"):
-            found = applicable(data, named.get(suffix, suffix), extension, by_folder, labels)
+            found = index.applicable(data, named.get(suffix, suffix), extension)
             if found:
                 sidecars[suffix + extension] = found
     return Recording(stem, datatype, data, files, sidecars, alternatives)
@@ -175,16 +176,6 @@ def _rank(unit: str) -> int:
     if extension in COMPANION_EXTENSIONS:
         return _COMPANION_RANK + COMPANION_EXTENSIONS.index(extension)
     return DATA_EXTENSIONS.index(extension) if extension in DATA_EXTENSIONS else -1
-
-
-def _by_folder(paths: list[str]) -> dict[str, list[str]]:
-    """Return the sidecar candidates of each folder: few per folder, looked up often."""
-    result: dict[str, list[str]] = {}
-    for path in paths:
-        if path.endswith((".tsv", ".json")):
-            folder, _, _ = path.rpartition("/")
-            result.setdefault(folder, []).append(path)
-    return result
 
 
 def included(recording: Recording, include: dict[str, list]) -> bool:

@@ -1,25 +1,20 @@
-"""Sidecar inheritance: which files describe a recording (BIDS 1.10, "Inheritance principle")."""
+"""What the sidecars of a recording say: the JSON files merged, and compared with the data."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bidsmill.bids.entities import parse_name
+from bidsmill.bids.inheritance import FREE_ENTITIES
 from bidsmill.bids.repairs import Repairs, repair
 from bidsmill.bids.tabular import decoded
 
-# Entities that a sidecar may have though the recording has not: they name the space of the
-# coordinates, not the recording.
-FREE_ENTITIES = {"electrodes": {"space"}, "coordsystem": {"space"}}
 # Highest line frequency that is believed, in Hz: mains have 16.7, 50 or 60, aircraft 400.
 MOST_LINE_FREQUENCY = 1000.0
-
-Labels = Mapping[tuple[str, str], set[str]]
 
 
 @dataclass
@@ -35,75 +30,6 @@ class JsonSidecar:
     """The merged JSON sidecar of a recording (``kind="json"``)."""
 
     content: dict[str, Any]
-
-
-def labels_of(data: Iterable[str]) -> dict[tuple[str, str], set[str]]:
-    """Return the labels of data files by entity and label in lower case."""
-    labels: dict[tuple[str, str], set[str]] = {}
-    for path in data:
-        for key, label in parse_name(path).entities.items():
-            labels.setdefault((key, label.casefold()), set()).add(label)
-    return labels
-
-
-def applicable(
-    data: str,
-    suffix: str,
-    extension: str,
-    by_folder: dict[str, list[str]],
-    labels: Labels | None = None,
-) -> list[str]:
-    """Return the sidecars of a suffix that apply to a data file, from the root inwards.
-
-    A sidecar applies if it lies in the data file's folder or above it and each of its entities
-    is an entity of the data file. Where several of one folder apply, the one with the most
-    entities comes last, and so wins. Where none of a folder applies, one whose labels differ in
-    nothing but case does (``task-Rest``, ``task-rest``), never the subject's, and only if no
-    data file of the dataset has another spelling of the label.
-
-    Parameters
-    ----------
-    data : str
-        Path of the data file, relative to the dataset.
-    suffix, extension : str
-        Of the sidecar, e.g. ``events`` and ``.json``.
-    by_folder : dict
-        Folder (``''``: the root) -> paths of sidecar files in it.
-    labels : mapping, optional
-        `labels_of` all data files; without it case always counts.
-    """
-    entities = parse_name(data).entities
-    free = FREE_ENTITIES.get(suffix, set())
-    folders = ["" if str(parent) == "." else str(parent) for parent in PurePosixPath(data).parents]
-    result: list[str] = []
-    for folder in reversed(folders):
-        found, alike = [], []
-        for path in by_folder.get(folder, []):
-            if not path.endswith(f"{suffix}{extension}"):
-                continue
-            name = parse_name(path)
-            if name.suffix != suffix or name.extension != extension:
-                continue
-            stated = {k: v for k, v in name.entities.items() if k not in free}
-            if stated.items() <= entities.items():
-                found.append((len(name.entities), path))
-            elif labels is not None and _differ_in_case(stated, entities, labels):
-                alike.append((len(name.entities), path))
-        result.extend(path for _, path in sorted(found or alike))
-    return result
-
-
-def _differ_in_case(stated: dict[str, str], entities: dict[str, str], labels: Labels) -> bool:
-    """Return whether labels of a sidecar can only be those of this data file."""
-    for key, label in stated.items():
-        own = entities.get(key)
-        if own == label:
-            continue
-        if own is None or key == "sub" or own.casefold() != label.casefold():
-            return False
-        if labels.get((key, label.casefold()), set()) != {own}:
-            return False
-    return True
 
 
 def sidecars_in_use(

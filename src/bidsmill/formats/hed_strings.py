@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,11 +28,30 @@ def require_hedtools(purpose: str) -> None:
         If hedtools cannot be imported.
     """
     try:
+        if "hed" not in sys.modules:
+            _import_inflect()
         import hed  # noqa: F401
     except ImportError as error:
         raise BidsmillError(
             f"{purpose} needs hedtools: pip install bidsmill[hed]", found=error
         ) from None
+
+
+def _import_inflect() -> None:
+    """Import the module that gives hedtools the plurals of units, without type checks in it.
+
+    While `inflect` is imported, typeguard parses and compiles the whole of it anew for each of its
+    methods: 2.5 s, nearly all that importing hedtools takes, in every process of every run.
+    typeguard leaves functions alone under ``python -O``; here it does so for this one module.
+    """
+    import typeguard
+
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda function: function  # type: ignore[assignment]
+    try:
+        import inflect  # noqa: F401
+    finally:
+        typeguard.typechecked = checked
 
 
 def load_schema(version: str | Sequence[str] | None) -> Any:

@@ -1,6 +1,6 @@
 """The matrix file: one row per window, one column per channel, in Parquet.
 
-DESIGN: ``fixed_size_list<float32>[n_times]`` columns in SI units; zstd level 1 with
+DESIGN: ``fixed_size_list<float32>[n_times]`` columns in SI units; zstd with
 BYTE_STREAM_SPLIT, no dictionary, no statistics; above `WIDE_ABOVE` channels one column
 ``signal`` that holds channels x times in C order. The key ``bidsmill`` of the file's metadata
 holds one JSON document that describes the channels and every processing step.

@@ -10,7 +10,7 @@ import numpy as np
 from bidsmill.report import averages, numbers
 from bidsmill.report.drawing import INK, MUTED, PALETTE, Picture, new_figure, picture, plain
 from bidsmill.report.figures_signals import type_name
-from bidsmill.report.scalp import draw_map, scalp_places
+from bidsmill.report.scalp import draw_map, scalp_places, why_no_map
 from bidsmill.report.signals import Kind, LayoutSignals, Response
 
 SHOWN_CHANNELS = 3
@@ -185,8 +185,10 @@ def _pair_text(response: Response, pair: list[int]) -> str:
 def _caption(response: Response, shown: Shown, signals: LayoutSignals, with_map: bool) -> str:
     over = "recordings" if response.of_classes.by_recording else "rows"
     more = ""
+    if not with_map:
+        more = f" {why_no_map(shown.channels)}".rstrip()
     if response.left_out:
-        more = f" {len(response.left_out)} rarer classes are not drawn."
+        more += f" {len(response.left_out)} rarer classes are not drawn."
     compared = (
         "the channels where the classes differ most (in standard errors)"
         if len(response.classes) > 1

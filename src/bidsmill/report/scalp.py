@@ -31,9 +31,9 @@ def scalp_places(channels: list[dict[str, Any]]) -> np.ndarray | None:
         Shape (channels, 2), NaN without a position; None for types that do not lie on the
         scalp, for fewer than 8 positions, and for positions that are no cap.
     """
-    if not channels or channels[0]["type"] not in ("eeg", "mag", "grad"):
+    places = _positions(channels)
+    if places is None:
         return None
-    places = np.array([channel.get("position") or [np.nan] * 3 for channel in channels], float)
     known = np.isfinite(places).all(axis=1)
     if known.sum() < FEWEST_PLACES:
         return None
@@ -51,6 +51,30 @@ def scalp_places(channels: list[dict[str, Any]]) -> np.ndarray | None:
     flat = np.full((len(channels), 2), np.nan)
     flat[known] = np.column_stack([angle * np.cos(turn), angle * np.sin(turn)])
     return flat
+
+
+def why_no_map(channels: list[dict[str, Any]]) -> str:
+    """Say why `scalp_places` gives no places; ``''`` for types that have none on the scalp."""
+    places = _positions(channels)
+    if places is None:
+        return ""
+    known = int(np.isfinite(places).all(axis=1).sum())
+    if len(channels) < FEWEST_PLACES:
+        return f"No map: {len(channels)} channels are too few for one."
+    if known < FEWEST_PLACES:
+        return (
+            f"No map: the places of {known} of {len(channels)} channels are known, of"
+            f" {FEWEST_PLACES} that are needed; recordings.tsv (`conflicts`) says whether positions"
+            " were stated that could not be used."
+        )
+    return "No map: the stated positions do not lie around a head."
+
+
+def _positions(channels: list[dict[str, Any]]) -> np.ndarray | None:
+    """Return the positions of channels in m, NaN where unknown; None for other types."""
+    if not channels or channels[0]["type"] not in ("eeg", "mag", "grad"):
+        return None
+    return np.array([channel.get("position") or [np.nan] * 3 for channel in channels], float)
 
 
 def smoothed(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bidsmill.batches import PASSING, batch_name, bucket, number_of_batches, remove_leavers
 from bidsmill.bids.entities import entity_columns
+from bidsmill.bids.foreign_names import with_foreign_samples
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
@@ -72,7 +73,8 @@ def lock_dataset(
         kept = None if take_news else kept_lock(results, asked)
         lock = kept or make_lock(dataset, settings, results)
         keep_lock(results, asked, lock)
-    found = find_recordings(entry["path"] for entry in lock["files"])
+    root = dataset_root(settings, results)
+    found = recordings_of(lock, None if is_remote(settings) else root)
     recordings = [recording for recording in found if included(recording, settings["include"])]
     if not recordings:
         raise BidsmillError(
@@ -82,14 +84,28 @@ def lock_dataset(
             expected=_expected(found, settings["include"]),
         )
     overview = {
-        "root": dataset_root(settings, results).as_posix(),
+        "root": root.as_posix(),
         "dataset_files": files_of_dataset(lock["files"], found, recordings),
     }
     if is_remote(settings):
-        require_space(dataset_root(settings, results), _missing(lock, recordings, overview))
+        require_space(root, _missing(lock, recordings, overview))
     again = _with_passing_problems(results)
     write_plans(results / "plan", lock, recordings, batches, overview, again)
     files.write_json(lock_path, lock)
+
+
+def recordings_of(lock: dict[str, Any], root: Path | None) -> list[Recording]:
+    """Return the recordings of a locked dataset.
+
+    Parameters
+    ----------
+    lock : dict
+        The lock.
+    root : pathlib.Path or None
+        The dataset, if its files are on a disk already.
+    """
+    sizes = {entry["path"]: entry["size"] for entry in lock["files"]}
+    return with_foreign_samples(find_recordings(sizes), sizes, root)
 
 
 def _missing(

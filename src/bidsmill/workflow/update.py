@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bidsmill.bids.recordings import find_recordings, included
+from bidsmill.bids.recordings import included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.sources.lock import make_lock, read_lock
 from bidsmill.workflow.news import file_changes
-from bidsmill.workflow.plan import plan_member
+from bidsmill.workflow.plan import plan_member, recordings_of
 
 # Sources whose versions are named by an archive, which always has a latest one.
 VERSIONED = ("openneuro", "nemar")
@@ -157,7 +157,7 @@ def _recording_lines(old, new, include: dict[str, list]) -> list[str]:
 
 def _members(lock: dict[str, Any], include: dict[str, list]) -> dict[str, dict[str, Any]]:
     known = {entry["path"]: entry for entry in lock["files"]}
-    found = [r for r in find_recordings(known) if included(r, include)]
+    found = [r for r in recordings_of(lock, None) if included(r, include)]
     return {recording.stem: plan_member(recording, known) for recording in found}
 
 

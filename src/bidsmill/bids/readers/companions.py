@@ -68,7 +68,9 @@ def find_companion(header: Path, named: str, extensions: Collection[str]) -> Com
     Companion
         With `path` where the named file is there and belongs to no other recording.
     """
-    entries = sorted(os.listdir(header.parent))
+    with os.scandir(header.parent) as found:
+        # A folder, or a link to one, is no companion; a broken link is one that was not fetched.
+        entries = sorted(entry.name for entry in found if not entry.is_dir())
     beside = [
         header.parent / entry
         for entry in entries

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from bidsmill.bids.readers.ctf_borders import boundaries
 from bidsmill.bids.readers.ctf_folder import (
-    CLOCK,
     MEG4_HEADER,
     SAMPLE_BYTES,
     CtfFolder,
@@ -26,8 +26,7 @@ from bidsmill.errors import RecordingProblem
 def read(path: Path, data: str, repairs: Repairs):
     """Open a CTF folder; see `reading.open_recording` for the errors.
 
-    Trials that do not follow each other become boundaries: by the clock of the acquisition, and
-    all of them where there is no clock.
+    Trials that do not follow each other become boundaries; `ctf_borders` says how that is told.
     """
     folder = list_folder(path, data)
     repairs.mend("ctf_names", folder)
@@ -36,7 +35,7 @@ def read(path: Path, data: str, repairs: Repairs):
     _refuse_cut(folder, repairs)
     raw = _open(folder)
     _tell_of_size(folder, raw)
-    _mark_trials(folder, raw)
+    _mark_trials(folder, raw, repairs)
     return raw
 
 
@@ -142,28 +141,17 @@ def _tell_of_size(folder: CtfFolder, raw) -> None:
         )
 
 
-def _mark_trials(folder: CtfFolder, raw) -> None:
+def _mark_trials(folder: CtfFolder, raw, repairs: Repairs) -> None:
     """Mark each border between trials that do not follow each other."""
-    borders = np.arange(folder.n_samples, raw.n_times, folder.n_samples)
-    if len(borders) == 0:
-        return
-    cut = [int(border) for border in borders if not _follows(raw, int(border))]
+    cut, why = boundaries(folder, raw, repairs)
     if not cut:
         return
     onsets = np.array(cut) / raw.info["sfreq"]
     raw.annotations.append(onsets, [0.0] * len(cut), ["boundary"] * len(cut))
+    n_borders = -(-raw.n_times // folder.n_samples) - 1
     warnings.warn(
-        f"{len(cut)} of {len(borders)} borders between trials are taken as boundaries: the clock"
-        " does not say that the trials follow each other",
+        f"{len(cut)} of {n_borders} borders between trials are taken as boundaries:"
+        f" {'; '.join(why)}",
         RuntimeWarning,
         stacklevel=2,
     )
-
-
-def _follows(raw, border: int) -> bool:
-    """Return whether the clock goes on over a border as it goes before it."""
-    if CLOCK not in raw.ch_names or border < 2:
-        return False
-    values = raw.get_data(picks=[CLOCK], start=border - 2, stop=border + 1)[0]
-    before, across = np.diff(values)
-    return bool(before > 0 and abs(across - before) <= 0.5 * before)

@@ -13,7 +13,7 @@ from bidsmill.errors import RecordingProblem
 # Places of fields in a .res4 file (CTF MEG File Formats, PN900-0088; big-endian, as MNE's
 # reader walks through it).
 TIME, DATE, TEXT_BYTES = 778, 1033, 255
-SAMPLES, CHANNELS, RATE, TRIALS = 1288, 1292, 1296, 1312
+SAMPLES, CHANNELS, RATE, TRIALS, BEFORE_TRIGGER = 1288, 1292, 1296, 1312, 1316
 # Texts between numbers: place and length.
 TEXTS = (
     *[(8, 256), (264, 256), (520, 256), (TIME, TEXT_BYTES), (DATE, TEXT_BYTES)],
@@ -50,6 +50,8 @@ class CtfFolder:
         Names whose content is not the file's any more.
     n_samples, n_channels, n_trials : int
         Samples of a trial, channels, and trials, as the header says.
+    before_trigger : int
+        Samples of a trial before its trigger; 0 for a continuous recording.
     sfreq : float
         Hz.
     names : list of str
@@ -74,6 +76,7 @@ class CtfFolder:
     n_samples: int = 0
     n_channels: int = 0
     n_trials: int = 0
+    before_trigger: int = 0
     sfreq: float = 0.0
     names: list[str] = field(default_factory=list)
     sensors: int = 0
@@ -133,6 +136,7 @@ def read_sizes(folder: CtfFolder) -> None:
         folder.n_channels = int(np.frombuffer(content, ">i2", 1, CHANNELS)[0])
         folder.sfreq = float(np.frombuffer(content, ">f8", 1, RATE)[0])
         folder.n_trials = int(np.frombuffer(content, ">i2", 1, TRIALS)[0])
+        folder.before_trigger = int(np.frombuffer(content, ">i4", 1, BEFORE_TRIGGER)[0])
         place = _names_place(content)
         folder.names = _names(content, place, folder.n_channels)
         folder.sensors = place + NAME_BYTES * folder.n_channels

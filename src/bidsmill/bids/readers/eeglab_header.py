@@ -207,6 +207,16 @@ def read_header(path: Path, fields: Struct, data: str) -> Header:
     return header
 
 
+def named_fdt(path: Path, data: str) -> set[str]:
+    """Return the names of the .fdt files that a .set file asks for; empty if it tells none."""
+    try:
+        contents = [dataset.value("data") for dataset in read_file(path, data).datasets]
+    except (OSError, RecordingProblem):
+        # The reading of the recording itself tells what is wrong with it.
+        return set()
+    return {_last_part(content.strip()) for content in contents if isinstance(content, str)} - {""}
+
+
 def _last_part(named: str) -> str:
     return PurePosixPath(named.replace("\\", "/")).name
 

@@ -1,51 +1,69 @@
-"""MEG: KIT and 4D/BTi; FIF and CTF have modules of their own."""
+"""MEG: KIT; FIF, CTF and 4D/BTi have modules of their own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bidsmill.bids.readers import ctf, fif
+from bidsmill.bids.readers import bti, ctf, fif
 from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import RecordingProblem
 
 read_fif = fif.read
 read_ctf = ctf.read
+read_bti = bti.read
 
 
 def read_kit(path: Path, data: str, repairs: Repairs):
-    """Open a KIT file."""
+    """Open a KIT file; see `reading.open_recording` for the errors."""
     import mne
 
-    return mne.io.read_raw_kit(path, preload=False)
+    try:
+        raw = mne.io.read_raw_kit(path, preload=False)
+    except (TypeError, ValueError) as error:
+        problem = _known_problem(error, data)
+        if problem is None:
+            raise
+        raise problem from error
+    _refuse_cut_kit(path, data, raw)
+    return raw
 
 
-def read_bti(path: Path, data: str, repairs: Repairs):
-    """Open a folder of 4D/BTi.
-
-    The head shape (``hs_file``) is not read: it changes no sample, and is often left out.
-    """
-    import mne
-
-    names = [
-        p for p in sorted(path.iterdir()) if "," in p.name and p.is_file() and p.suffix != ".xml"
-    ]
-    if not names:
-        raise RecordingProblem("unsupported_format", "the folder holds no 4D/BTi data", file=data)
-    if len(names) > 1:
-        raise RecordingProblem(
-            "unsupported_format",
-            "the folder holds more than one file of 4D/BTi data, and nothing says which is meant",
+def _known_problem(error: Exception, data: str) -> RecordingProblem | None:
+    """Return the reason for which MNE refuses a KIT file, if that is more than damage."""
+    if isinstance(error, TypeError) and "contains epochs" in str(error):
+        return RecordingProblem(
+            "epoched",
+            "the file holds epochs or an average, not a continuous recording",
             file=data,
-            found=", ".join(name.name for name in names[:5]),
-            expected="one file",
+            todo="share the continuous recording",
         )
-    if not (path / "config").is_file():
+    version = getattr(error, "sqd_version", None)
+    if version is None:
+        return None
+    return RecordingProblem(
+        "unsupported_format",
+        "the file is of an old version of the KIT format, whose scale of the samples is not known",
+        file=data,
+        found=str(version),
+        expected="V2R003 or later",
+        todo="save it again with the KIT MEG Laboratory application",
+    )
+
+
+def _refuse_cut_kit(path: Path, data: str, raw) -> None:
+    """Refuse a KIT file that ends before its last sample; MNE notices when it reads it."""
+    from mne.io.kit.constants import KIT
+
+    facts = raw._raw_extras[0]
+    start = int(facts["dirs"][KIT.DIR_INDEX_RAW_DATA]["offset"])
+    stated = start + int(facts["n_samples"]) * facts["nchan"] * facts["dtype"].itemsize
+    if stated > path.stat().st_size:
         raise RecordingProblem(
-            "companion_missing",
-            "the configuration of this 4D/BTi recording is missing",
+            "truncated_file",
+            "the file ends before the last sample that its header promises",
             file=data,
-            found=", ".join(sorted(p.name for p in path.iterdir())[:5]),
-            expected="config",
-            todo="fetch the whole folder",
+            found=f"{path.stat().st_size} bytes",
+            expected=f"at least {stated} bytes: {facts['nchan']} channels, {facts['n_samples']}"
+            f" samples of {facts['dtype'].itemsize} bytes",
+            todo="fetch it again",
         )
-    return mne.io.read_raw_bti(names[0], preload=False, head_shape_fname=None)

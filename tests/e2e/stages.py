@@ -1,0 +1,175 @@
+"""Every stage of the datasets of a config, one after the other in this process.
+
+The rules call the same functions, in processes of their own whose start takes longer than their
+work: here is what a test needs that looks at the results, and not at Snakemake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from bidsmill.annotate.batch import annotate_batch
+from bidsmill.annotate.collate import collate_dataset
+from bidsmill.convert.batch import convert_batch
+from bidsmill.formats import files
+from bidsmill.report.describe import describe_dataset
+from bidsmill.report.page import write_report
+from bidsmill.sources.fetch import fetch_batch, fetch_dataset
+from bidsmill.split.dataset import split_dataset
+from bidsmill.store.publish import publish_dataset
+from bidsmill.workflow.code_hash import code_hash
+from bidsmill.workflow.config import load_schema, resolve
+from bidsmill.workflow.plan import lock_dataset
+from bidsmill.workflow.validation import validate_locked
+
+ROOT = Path(__file__).resolve().parents[2]
+# The settings that the rules hand to a stage; receipts remember them.
+ORIGIN = ("source", "path", "id", "url", "manifest")
+OF_LOCK = (*ORIGIN, "version", "include", "folders", "endpoint", "profile", "fetch")
+OF_FETCH = (*ORIGIN, "endpoint", "profile", "fetch")
+OF_ANNOTATE = ("windows", "annotations", "repairs")
+OF_CONVERT = (
+    *("source", "path", "windows", "channels", "reference", "resample", "filter"),
+    *("repairs", "on_bad_recording"),
+)
+NOT_DESCRIBED = ("endpoint", "profile", "fetch")
+TABLES = {
+    "recordings": "recordings.tsv",
+    "events": "events.tsv",
+    "samples": "samples.parquet",
+    "samples_text": "samples.tsv",
+    "channels": "channels.tsv",
+    "vocabulary": "labels.json",
+}
+
+
+def run_stages(folder: Path, config: dict[str, Any], tables_only: bool = False) -> None:
+    """Make the results and the store of every dataset of a config, in a working directory.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The working directory.
+    config : dict
+        As in a config file.
+    tables_only : bool
+        Leave out what no table needs: split, validation, description, page, store.
+    """
+    known = resolve(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
+    with contextlib.chdir(folder):
+        for name in sorted(known["datasets"]):
+            stages = Stages(name, known["datasets"][name], known["batches"])
+            stages.lock_and_fetch()
+            stages.convert()
+            stages.collate()
+            if not tables_only:
+                stages.finish(known["store"])
+
+
+class Stages:
+    """One dataset of a config, below the current directory."""
+
+    def __init__(self, name: str, settings: dict[str, Any], limits: dict[str, Any]):
+        self.name, self.settings, self.limits = name, settings, limits
+        self.results = Path("results") / name
+        self.tables = {key: self.results / file for key, file in TABLES.items()}
+
+    def own(self, keys: tuple[str, ...]) -> dict[str, Any]:
+        return {key: self.settings[key] for key in keys if key in self.settings}
+
+    def of_batches(self, stage: str) -> list[Path]:
+        return [self.results / stage / f"{batch}.json" for batch in self.batches]
+
+    def lock_and_fetch(self) -> None:
+        lock_dataset(
+            self.results / "lock.json",
+            dataset=self.name,
+            settings=self.own(OF_LOCK),
+            batches=self.limits,
+        )
+        self.overview = self.results / "plan" / "dataset.json"
+        self.batches = files.read_json(self.overview)["batches"]
+        options = {"settings": self.own(OF_FETCH), "results": self.results}
+        fetch_dataset(self.overview, self.results / "fetch" / "dataset.json", **options)
+        for plan, fetched in zip(self.of_batches("plan"), self.of_batches("fetch"), strict=True):
+            fetch_batch(plan, fetched, **options)
+
+    def convert(self) -> None:
+        """Annotate and convert every batch."""
+        source = ROOT / "src"
+        stages = ("plan", "fetch", "annotate", "convert")
+        for paths in zip(*map(self.of_batches, stages), strict=True):
+            plan, fetched, annotated, converted = paths
+            annotate_batch(
+                plan,
+                self.overview,
+                fetched,
+                annotated,
+                settings=self.own(OF_ANNOTATE),
+                code=code_hash(source / "bidsmill/annotate/recording.py", source),
+            )
+            convert_batch(
+                plan,
+                fetched,
+                annotated,
+                converted,
+                settings=self.own(OF_CONVERT),
+                code=code_hash(source / "bidsmill/convert/recording.py", source),
+                processes=1,
+            )
+
+    def collate(self) -> None:
+        collate_dataset(
+            self.overview,
+            self.of_batches("plan"),
+            self.of_batches("annotate"),
+            self.of_batches("convert"),
+            self.results / "fetch" / "dataset.json",
+            self.tables,
+            dataset=self.name,
+            labels=self.settings["labels"],
+            exclude=self.settings["quality"]["exclude"],
+            repairs=self.settings["repairs"],
+        )
+
+    def finish(self, store: str) -> None:
+        """Split, validate, describe, report, publish."""
+        certificate = self.results / "split.json"
+        validation = self.results / "validation.json"
+        split_dataset(
+            self.tables["samples"],
+            self.results / "split.tsv",
+            certificate,
+            dataset=self.name,
+            labels=list(self.settings["labels"]),
+            settings=self.settings["split"],
+        )
+        validate_locked(self.overview, validation, fatal=self.settings["validate"]["fatal"])
+        inputs = {
+            "dataset": self.overview,
+            "annotated": self.of_batches("annotate"),
+            "converted": self.of_batches("convert"),
+            "recordings": self.tables["recordings"],
+            "samples": self.tables["samples"],
+            "vocabulary": self.tables["vocabulary"],
+            "split": certificate,
+            "validation": validation,
+        }
+        described = {k: v for k, v in self.settings.items() if k not in NOT_DESCRIBED}
+        describe_dataset(
+            inputs,
+            self.results / "dataset.json",
+            self.results / "README.md",
+            dataset=self.name,
+            settings=described,
+        )
+        write_report(self.results, self.results / "report.html", dataset=self.name)
+        publish_dataset(
+            self.results,
+            self.of_batches("convert"),
+            self.results / "published.json",
+            dataset=self.name,
+            store=store,
+        )
