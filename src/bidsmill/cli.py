@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bidsmill.access.query_command import add_query_command
 from bidsmill.errors import BidsmillError
 from bidsmill.version import __version__
 
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 after an error, which is told on standard error.
+        0, or 1 (of `query`: 2) after an error, which is told on standard error.
     """
     logging.basicConfig(level=logging.WARNING, format="bidsmill: %(message)s")
     options = _parser().parse_args(arguments)
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(line, flush=True)
     except BidsmillError as error:
         print(f"bidsmill: {error}", file=sys.stderr)
-        return 1
+        return getattr(options, "error_code", 1)
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -68,6 +69,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     manifest.add_argument("folder", type=Path, metavar="FOLDER")
     manifest.set_defaults(action=_manifest)
+    template = commands.add_parser(
+        "hed-template",
+        help="write a sidecar in which the events of a dataset get their HED tags",
+        description="Write config/hed/DATASET.json: every column and value of the dataset's events"
+        " that lacks HED tags, how often each occurs, and proposals for well-known names. A file"
+        " that is there keeps what was written into it, and gets what is new.",
+    )
+    template.add_argument("dataset", metavar="DATASET")
+    template.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
+    template.add_argument("--output", type=Path, help="another file to write")
+    template.add_argument("--force", action="store_true", help="start afresh if it is there")
+    template.set_defaults(action=_hed_template)
+    add_query_command(commands)
     return parser
 
 
@@ -77,15 +91,9 @@ def _lock(options: argparse.Namespace):
     if options.accept and not options.update:
         raise BidsmillError("--accept goes with --update")
     config = _config(options.configfile)
-    known = config["datasets"]
-    for dataset in options.datasets or known:
-        if dataset not in known:
-            raise BidsmillError(
-                f"the config has no dataset {dataset}",
-                file=options.configfile,
-                expected=", ".join(known),
-            )
-        settings, locks = known[dataset], Path(config["locks"])
+    for dataset in options.datasets or config["datasets"]:
+        settings = _settings_of(dataset, config, options.configfile)
+        locks = Path(config["locks"])
         if options.update:
             yield from show_update(
                 dataset, settings, locks, accept=options.accept, every_path=options.all
@@ -99,6 +107,26 @@ def _manifest(options: argparse.Namespace):
 
     count = write_manifest(options.folder)
     yield f"{options.folder / 'manifest.tsv'}: {count} files"
+
+
+def _hed_template(options: argparse.Namespace):
+    from bidsmill.annotate.template import write_template
+
+    config = _config(options.configfile)
+    settings = _settings_of(options.dataset, config, options.configfile)
+    path = options.output or Path(config["hed_sidecars"]) / f"{options.dataset}.json"
+    results = Path("results") / options.dataset
+    yield from write_template(options.dataset, settings, results, path, force=options.force)
+
+
+def _settings_of(dataset: str, config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the settings of a dataset of the config."""
+    known = config["datasets"]
+    if dataset not in known:
+        raise BidsmillError(
+            f"the config has no dataset {dataset}", file=path, expected=", ".join(known)
+        )
+    return known[dataset]
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = ("source", "path", "id", "url", "manifest")
 OF_LOCK = (*ORIGIN, "version", "include", "folders", "endpoint", "profile", "fetch")
 OF_FETCH = (*ORIGIN, "endpoint", "profile", "fetch")
-OF_ANNOTATE = ("windows", "annotations", "repairs")
+OF_ANNOTATE = ("windows", "annotations", "repairs", "hed")
+OF_COLLATE = ("labels", "quality", "repairs", "hed")
 OF_CONVERT = (
     *("source", "path", "windows", "channels", "reference", "resample", "filter"),
     *("repairs", "on_bad_recording"),
@@ -41,6 +42,10 @@ TABLES = {
     "samples": "samples.parquet",
     "samples_text": "samples.tsv",
     "channels": "channels.tsv",
+    "recordings_sidecar": "recordings.json",
+    "events_sidecar": "events.json",
+    "samples_sidecar": "samples.json",
+    "channels_sidecar": "channels.json",
     "vocabulary": "labels.json",
 }
 
@@ -129,9 +134,7 @@ class Stages:
             self.results / "fetch" / "dataset.json",
             self.tables,
             dataset=self.name,
-            labels=self.settings["labels"],
-            exclude=self.settings["quality"]["exclude"],
-            repairs=self.settings["repairs"],
+            settings=self.own(OF_COLLATE),
         )
 
     def finish(self, store: str) -> None:

@@ -17,7 +17,7 @@ from servers.authority import Authority
 from bidsmill.workflow.config import load_schema, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/how-to.md", "docs/sources.md"]
+PAGES = ["README.md", "docs/how-to.md", "docs/sources.md", "docs/hed.md"]
 FAILURES = ["docs/failures.md", "docs/failures.template.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"", "mermaid", "text", "bibtex"}

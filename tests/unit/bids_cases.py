@@ -15,6 +15,7 @@ from bidsmill.sources.fetch import fetch_batch, fetch_dataset
 from bidsmill.workflow.config import load_schema, resolve
 from bidsmill.workflow.plan import lock_dataset
 
+SIDECARS = ("recordings", "events", "samples", "channels")
 SCHEMA = Path(__file__).resolve().parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 DESCRIPTION = {"Name": "t", "BIDSVersion": "1.10.0", "HEDVersion": "8.3.0"}
 
@@ -162,6 +163,7 @@ class Dataset:
     def __init__(self, folder: Path):
         self.root, self.results = folder / "bids", folder / "results" / "t"
         self.code = "code"
+        self.hed_sidecar: Path | None = None
 
     def run(self, **own) -> Dataset:
         """Run every stage from the lock to the tables."""
@@ -173,6 +175,7 @@ class Dataset:
             "samples_text": "samples.tsv",
             "channels": "channels.tsv",
             "vocabulary": "labels.json",
+            **{f"{name}_sidecar": f"{name}.json" for name in SIDECARS},
         }
         collate_dataset(
             self.results / "plan" / "dataset.json",
@@ -182,9 +185,7 @@ class Dataset:
             self.of("fetch", "dataset"),
             {name: self.results / file for name, file in outputs.items()},
             dataset="t",
-            labels=self.settings["labels"],
-            exclude=self.settings["quality"]["exclude"],
-            repairs=self.settings["repairs"],
+            settings=self.settings,
         )
         return self
 
@@ -216,6 +217,7 @@ class Dataset:
                 self.of("annotate", batch),
                 settings=self.settings,
                 code=self.code,
+                hed_sidecar=self.hed_sidecar,
             )
             convert_batch(
                 plan,

@@ -60,6 +60,8 @@ class Results:
         for name in ("events", "recordings", "channels"):
             frame = pd.DataFrame({"recording": [r.name for r in self.recordings], "of": name})
             tables.write_tsv(self.results / f"{name}.tsv", frame)
+        for name in ("samples", "events", "recordings", "channels"):
+            files.write_json(self.results / f"{name}.json", {"Description": name})
         status = {"status": "refused" if self.refused else "done", "reason": self.refused}
         certificate.write_split(
             self.results / "split.tsv",

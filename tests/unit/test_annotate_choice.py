@@ -122,6 +122,8 @@ def test_a_malformed_choice_is_an_error(choice):
 # ------------------------------------------------------------------------------------- labels
 
 SAMPLES = table(
+    recording=["a", "a", "b", "b"],
+    row=["0", "1", "0", "1"],
     task=["x", "x", "y", "y"],
     participant_sex=["F", "", "M", "F"],
     participant_age=["24", "", "31.5", "x"],
@@ -133,9 +135,14 @@ OF_EVENT = table(button=["left", "", "right", "left"], duration=["0.5", "", "2",
 
 
 def labels(**definitions):
-    columns, vocabulary = apply_labels(SAMPLES, definitions, OF_EVENT, HED)
-    assert list(columns) == list(definitions) == list(vocabulary)
-    return columns, vocabulary
+    found = apply_labels(SAMPLES, definitions, OF_EVENT, HED)
+    assert list(found.columns) == list(definitions) == list(found.vocabulary)
+    return found.columns, found.vocabulary
+
+
+def classes(*names, ambiguous=0, unmatched=0):
+    stated = {"ambiguous": ambiguous, "unmatched": unmatched}
+    return {"kind": "class", "classes": list(names), **stated}
 
 
 def label(definition):
@@ -146,7 +153,7 @@ def label(definition):
 def test_a_column_of_the_events():
     assert label({"column": "trial_type"}) == (
         ["face", "scrambled", "", "press"],
-        {"kind": "class", "classes": ["face", "press", "scrambled"], "ambiguous": 0},
+        classes("face", "press", "scrambled", unmatched=1),
     )
     assert label({"column": "button"})[0] == ["left", "", "right", "left"]
     assert label({"column": "duration", "numeric": True})[0][2] == 2.0
@@ -164,7 +171,7 @@ def test_values_of_a_column():
     definition = {"column": "value", "values": {"b": [2, 9], "a": "1.0", "none": 100}}
     assert label(definition) == (
         ["a", "b", "", ""],
-        {"kind": "class", "classes": ["b", "a", "none"], "ambiguous": 0},
+        classes("b", "a", "none", unmatched=2),
     )
 
 
@@ -172,7 +179,7 @@ def test_values_that_match_twice_are_unlabelled_and_counted():
     definition = {"column": "value", "values": {"a": [1, 2], "b": [2, 7]}}
     assert label(definition) == (
         ["a", "", "b", ""],
-        {"kind": "class", "classes": ["a", "b"], "ambiguous": 1},
+        classes("a", "b", ambiguous=1, unmatched=1),
     )
 
 
@@ -180,7 +187,7 @@ def test_hed():
     definition = {"hed": {"face": "Face", "other": "Image and not Face", "none": "Move"}}
     assert label(definition) == (
         ["face", "other", "", ""],
-        {"kind": "class", "classes": ["face", "other", "none"], "ambiguous": 0},
+        classes("face", "other", "none", unmatched=2),
     )
 
 
@@ -191,14 +198,14 @@ def test_hed_that_matches_twice_is_unlabelled_and_counted():
 
 
 def test_hed_of_a_dataset_that_names_no_version():
-    columns, _ = apply_labels(SAMPLES, {"one": {"hed": {"face": "Face"}}}, OF_EVENT, None)
-    assert columns["one"].tolist() == ["face", "", "", ""]
+    found = apply_labels(SAMPLES, {"one": {"hed": {"face": "Face"}}}, OF_EVENT, None)
+    assert found.columns["one"].tolist() == ["face", "", "", ""]
 
 
 def test_numbers():
     values, vocabulary = label({"column": "participant_age", "numeric": True})
     np.testing.assert_array_equal(values, [24, np.nan, 31.5, np.nan])
-    assert vocabulary == {"kind": "number"}
+    assert vocabulary == {"kind": "number", "unmatched": 2}
 
 
 def test_several_labels_at_once():
@@ -223,7 +230,8 @@ def test_an_unknown_column_is_an_error_that_names_the_known(numeric):
 
 
 def test_labels_of_no_rows():
-    columns, vocabulary = apply_labels(
+    found = apply_labels(
         SAMPLES.iloc[:0], {"a": {"column": "task"}, "h": {"hed": {"f": "Face"}}}, OF_EVENT[:0], HED
     )
-    assert len(columns) == 0 and vocabulary["a"]["classes"] == []
+    assert len(found.columns) == 0 and found.vocabulary["a"]["classes"] == []
+    assert found.vocabulary["h"]["classes"] == ["f"] and not found.unclear

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 from bids_cases import EVENTS_JSON, SMALL_EVENTS, Dataset, write_small
 
-from bidsmill.annotate.recording import _with_first_columns
+from bidsmill.annotate.recording import with_first_columns
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.formats.matrix import MatrixFile
@@ -195,8 +194,9 @@ def test_labels_of_rows(small):
         "kind": "class",
         "classes": ["image", "face"],
         "ambiguous": int((samples["picture"] == "face").sum()),
+        "unmatched": int((samples["picture"] == "").sum()),
     }
-    assert vocabulary["age"] == {"kind": "number"}
+    assert vocabulary["age"] == {"kind": "number", "unmatched": int(samples["age"].isna().sum())}
     assert list(samples)[-len(LABELS) - 1 :] == [*LABELS, "excluded"]
 
 
@@ -238,14 +238,14 @@ def test_every_recording_has_a_row(small):
 def test_a_recording_whose_events_cannot_be_annotated_stops_no_other(fresh, monkeypatch):
     from bidsmill.annotate import recording
 
-    whole = recording.assemble
+    whole = recording.assemble_tags
 
-    def assemble(events, sidecar, version):
+    def assemble(events, *arguments, **keywords):
         if "b" in set(events.get("row", [])):
             raise RuntimeError("a bug")
-        return whole(events, sidecar, version)
+        return whole(events, *arguments, **keywords)
 
-    monkeypatch.setattr(recording, "assemble", assemble)
+    monkeypatch.setattr(recording, "assemble_tags", assemble)
     fresh.run(windows=WINDOWS)
     recordings = fresh.table("recordings.tsv").set_index("recording")
     assert recordings.loc[STRANGER, ["status", "reason"]].tolist() == [
@@ -255,7 +255,7 @@ def test_a_recording_whose_events_cannot_be_annotated_stops_no_other(fresh, monk
     assert "a bug" in recordings.loc[STRANGER, "message"]
     assert recordings.loc[RUN_1, "status"] == "converted"
     assert len(events_of(fresh, STRANGER)) == 0
-    monkeypatch.setattr(recording, "assemble", whole)
+    monkeypatch.setattr(recording, "assemble_tags", whole)
     fresh.code = "mended"
     fresh.run(windows=WINDOWS)
     assert len(events_of(fresh, STRANGER)) == 2
@@ -317,7 +317,7 @@ def test_names_of_own_columns_are_never_used_twice():
     frame = pd.DataFrame(
         [["1", "a", "b", "c", "d"]], columns=["onset", "row", "source_row", "reason", "sample"]
     )
-    renamed = _with_first_columns(frame, [""])
+    renamed = with_first_columns(frame)
     assert renamed.columns.is_unique and not {"row", "reason", "sample"} & set(renamed)
     assert set(renamed.loc[0, ["source_row", "source_row_"]]) == {"a", "b"}
 
@@ -354,20 +354,23 @@ def test_events_are_annotated_again_only_if_they_or_the_settings_change(fresh):
 
 
 def test_the_sample_from_end_to_end(sample_dataset, tmp_path):
+    """Some of its subjects, among them the one with a recording that cannot be read."""
     dataset = Dataset(tmp_path)
-    shutil.copytree(sample_dataset, dataset.root)
+    dataset.root = sample_dataset
     labels = {
         "stimulus": {"hed": {"face": "Face", "scrambled": "Image and not Face"}},
         "sex": {"column": "participant_sex"},
     }
     windows = {"kind": "events", "tmin": -0.2, "tmax": 0.8, "events": {"hed": "Sensory-event"}}
-    dataset.run(windows=windows, labels=labels, resample=128)
+    subjects = ["01", "02", "11"]
+    dataset.run(windows=windows, labels=labels, resample=128, include={"subject": subjects})
     samples, events = dataset.table("samples.parquet"), dataset.table("events.tsv")
     assert samples["stimulus"].tolist() == samples["trial_type"].tolist()
-    rows = [p.read_text().splitlines()[1:] for p in sorted(dataset.root.rglob("*_events.tsv"))]
+    tables_of = [p for s in subjects for p in (dataset.root / f"sub-{s}").rglob("*_events.tsv")]
+    rows = [path.read_text().splitlines()[1:] for path in tables_of]
     assert len(events) == sum(map(len, rows))
     pictures = [line for lines in rows for line in lines if "response" not in line]
-    assert set(samples["subject"]) == {f"{i:02d}" for i in range(1, 15)}
+    assert set(samples["subject"]) == set(subjects)
     broken = events[events["reason"] == "recording_quarantined"]
     lost = (broken["trial_type"] != "response").sum()
     assert lost > 0 and len(samples) == len(pictures) - lost

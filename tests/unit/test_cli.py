@@ -81,7 +81,10 @@ def test_wrong_arguments_are_told_with_the_usage(place, arguments):
     assert told.startswith("usage: bidsmill") and "error: " in told
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["lock", "--help"], ["manifest", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["lock", "--help"], ["manifest", "--help"], ["hed-template", "--help"]],
+)
 def test_help(place, capsys, arguments):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)

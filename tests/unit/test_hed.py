@@ -257,6 +257,14 @@ def test_a_malformed_query_is_explained(query, broken_at, problem):
     assert "Image and not (Face or House)" in caught.value.expected
 
 
+@pytest.mark.parametrize(
+    "query", ["not " * 1000 + "Face", "[" * 500 + "Face" + "]" * 500, " || ".join(["Face"] * 3000)]
+)
+def test_a_query_that_is_nested_too_deeply_is_refused(query):
+    with pytest.raises(BidsmillError, match="nested too deeply"):
+        search(STRINGS, query, VERSION)
+
+
 def test_a_misspelt_tag_gets_suggestions():
     with pytest.raises(BidsmillError, match=r"did you mean .*'Face'"):
         search(STRINGS, "Image and not Fase", VERSION)

@@ -77,7 +77,8 @@ def test_the_manifest_lists_every_file_as_it_is(published):
     verify(published.store, content)
     kinds = Counter(entry["kind"] for entry in content["files"])
     singles = dict.fromkeys(manifest.KINDS, 1)
-    assert kinds == {**singles, "matrix": 5, "samples": 2, "split": 2}
+    with_sidecar = dict.fromkeys(("events", "recordings", "channels"), 2)
+    assert kinds == {**singles, **with_sidecar, "matrix": 5, "samples": 3, "split": 2}
     matrices = [entry for entry in content["files"] if entry["kind"] == "matrix"]
     assert [entry["recording"] for entry in matrices] == [r.name for r in published.recordings]
     for index, (entry, recording) in enumerate(zip(matrices, published.recordings, strict=True)):

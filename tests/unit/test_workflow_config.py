@@ -247,7 +247,7 @@ DATASET = [
         ".labels: the name 'row' is taken; expected a name of your own",
     ),
     ({"labels": {"1a": {"column": "x"}}}, ".labels: the name '1a' is not allowed; expected a text"),
-    ({"labels": {"a": {}}}, ".labels.a: expected exactly one of the keys column, hed"),
+    ({"labels": {"a": {}}}, ".labels.a: expected exactly one of the keys column, hed, classes"),
     ({"labels": {"a": {"column": "x", "hed": {"y": "z"}}}}, ".labels.a: expected exactly one of"),
     (
         {"labels": {"a": {"column": "x", "numric": True}}},
@@ -327,6 +327,97 @@ def test_mistakes_in_a_dataset(schema, settings, message):
     assert listed[0].startswith("datasets.a")
     assert message in listed[0]
     assert len(listed) == (2 if "EEG" in message else 1)
+
+
+LABEL = [
+    ({"hed": {"x": "Face"}, "values": {"x": 1}}, ".values: has no meaning with `hed`"),
+    ({"classes": {"x": {"hed": "A"}}, "numeric": True}, ".numeric: has no meaning with `classes`"),
+    ({"column": "c", "context": True}, ".context: has no meaning with `column`"),
+    (
+        {"column": "c", "values": {"x": 1}, "patterns": {"x": "1"}},
+        ".values: has no meaning with `patterns`",
+    ),
+    ({"column": "c", "overlap": "error"}, ".overlap: has no meaning where each value is a class"),
+    (
+        {"column": "c", "numeric": True, "unmatched": "other"},
+        ".unmatched: `other` has no meaning with `numeric: true`",
+    ),
+    ({"column": "c", "unmatched": "drop"}, ".unmatched: found 'drop', allowed are empty, error"),
+    (
+        {"hed": {"other": "Face"}, "unmatched": "other"},
+        ".unmatched: `other` is the name of a class already",
+    ),
+    (
+        {"column": "c", "patterns": {"left": "(^left"}},
+        ".patterns.left: found '(^left', expected a regular expression (missing ), unterminated",
+    ),
+    ({"hed": {"x": "(Face"}}, ".hed.x: the HED query '(Face' cannot be understood: '(' is never"),
+    ({"column": "c", "values": {"n/a": 1}}, ".values: the name 'n/a' is taken"),
+    ({"column": "c", "values": {" ": 1}}, ".values: the name ' ' is not allowed"),
+    ({"column": "c", "patterns": {"a\tb": "x"}}, ".patterns: the name 'a\\tb' is not allowed"),
+    ({"hed": {"a\n": "Face"}}, ".hed: the name 'a\\n' is not allowed"),
+    ({"column": "c", "patterns": {"": "x"}}, ".patterns: the name '' is not allowed"),
+    (
+        {"classes": {"x": {"all": [{"column": "c", "values": 1}, {"column": "c", "match": "x"}]}}},
+        ".classes.x.all.1: unknown key 'match'; did you mean 'matches'?",
+    ),
+    (
+        {"classes": {"x": {"not": {"hed": "A", "column": "c"}}}},
+        ".classes.x.not: expected exactly one of the keys hed, column, all, any, not",
+    ),
+    ({"classes": {"x": {"any": []}}}, ".classes.x.any: found [], expected a list of this length"),
+    (
+        {"classes": {"x": {"column": "c"}}},
+        ".classes.x: a condition on a column takes `values`, or `matches`, or limits",
+    ),
+    (
+        {"classes": {"x": {"column": "c", "values": 1, "above": 2}}},
+        "`at_most`); found values, above",
+    ),
+    (
+        {"classes": {"x": {"hed": "A", "below": 2}}},
+        ".classes.x.below: has no meaning without `column`",
+    ),
+    (
+        {"classes": {"x": {"any": [{"column": "c", "matches": "["}]}}},
+        ".classes.x.any.0.matches: found '[', expected a regular expression",
+    ),
+    ({"classes": {"x": {"not": {"hed": "A and"}}}}, ".classes.x.not.hed: the HED query 'A and'"),
+    (
+        {"classes": {"x": {"column": "c", "above": 3, "at_most": 3}}},
+        ".classes.x: no number lies between 3 and 3",
+    ),
+    (
+        {"classes": {"x": {"column": "c", "above": 3, "at_least": 2}}},
+        ".classes.x.at_least: has no meaning with `above`",
+    ),
+    (
+        {"classes": {"x": {"column": "c", "values": 1, "context": True}}},
+        ".classes.x.context: has no meaning without `hed`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("label", "message"), LABEL, ids=[text for _, text in LABEL])
+def test_mistakes_in_a_label(schema, label, message):
+    listed = problems(config(labels={"a": label}), schema)
+    assert len(listed) == 1 and listed[0].startswith("datasets.a.labels.a")
+    assert message in listed[0]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"hed": {"other": "Face", "x": "sc:Sleep-deep and {Face: Item}"}, "context": True},
+        {"column": "c", "patterns": {"a": "^a", "b": "b$"}, "overlap": "other"},
+        {"column": "c", "unmatched": "other"},
+        {"column": "c", "numeric": True, "unmatched": "error"},
+        {"classes": {"x": {"column": "c", "at_least": 3, "at_most": 3}}, "overlap": "error"},
+        {"classes": {"x": {"not": {"any": [{"all": [{"hed": "A", "context": True}]}]}}}},
+    ],
+)
+def test_good_labels(schema, label):
+    assert resolve(config(labels={"a": label}), schema)["datasets"]["a"]["labels"] == {"a": label}
 
 
 @pytest.mark.parametrize(("settings", "message"), DATASET, ids=[text for _, text in DATASET])
@@ -415,7 +506,7 @@ def test_whatever_is_given_the_answer_is_for_people(schema, content):
 
 def test_every_setting_is_spelt_out(schema):
     resolved = resolve(config(), schema)
-    assert set(resolved) == {"store", "locks", "batches", "datasets"}
+    assert set(resolved) == {"store", "locks", "hed_sidecars", "batches", "datasets"}
     assert resolved["store"] == "results/store"
     assert resolved["locks"] == "config/locks"
     assert resolved["batches"] == {"recordings": 64, "gigabytes": 20}
@@ -439,6 +530,7 @@ def test_every_setting_is_spelt_out(schema):
         "resample": None,
         "filter": None,
         "annotations": "when-no-events",
+        "hed": {"proposed": "ignore"},
         "repairs": {"allow": [], "refuse": []},
         "quality": {"exclude": {"flat": None, "clipped": None, "extreme": {}, "line_noise": None}},
         "split": {

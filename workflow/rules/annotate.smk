@@ -1,7 +1,8 @@
 """The events of the recordings of one batch, with assembled HED and the choice of events.
 
-Input: plan/{batch}.json and fetch/{batch}.json. Output: annotate/{batch}.json, and undeclared
-events/{recording}.tsv with a receipt beside each.
+Input: plan/{batch}.json, fetch/{batch}.json and, if there is one, config/hed/{dataset}.json.
+Output: annotate/{batch}.json, and undeclared events/{recording}.tsv with a receipt beside each
+(and {recording}_scopes.tsv, if its HED has temporal scopes).
 """
 
 
@@ -10,6 +11,7 @@ rule annotate:
         plan=plan_of,
         dataset=overview_of,
         fetched="results/{dataset}/fetch/{batch}.json",
+        hed=hed_sidecar_of,
     output:
         manifest="results/{dataset}/annotate/{batch}.json",
     log:
@@ -22,7 +24,7 @@ rule annotate:
         mem_mb=megabytes_of,
         runtime=120,
     params:
-        spec=settings_of("windows", "annotations", "repairs"),
+        spec=settings_of("windows", "annotations", "repairs", "hed"),
         receipt=code_of_module("annotate/recording"),
         code=code_of("annotate"),
     message:

@@ -1,7 +1,7 @@
 """The tables of a dataset: recordings, events, samples with their labels, channels.
 
 Input: the manifests of all batches, participants.tsv. Output: recordings.tsv, events.tsv,
-samples.parquet, samples.tsv, channels.tsv, labels.json.
+samples.parquet, samples.tsv, channels.tsv, a JSON sidecar for each of them, labels.json.
 """
 
 
@@ -18,6 +18,10 @@ rule collate:
         samples="results/{dataset}/samples.parquet",
         samples_text="results/{dataset}/samples.tsv",
         channels="results/{dataset}/channels.tsv",
+        recordings_sidecar="results/{dataset}/recordings.json",
+        events_sidecar="results/{dataset}/events.json",
+        samples_sidecar="results/{dataset}/samples.json",
+        channels_sidecar="results/{dataset}/channels.json",
         vocabulary="results/{dataset}/labels.json",
     log:
         "results/{dataset}/logs/collate.log",
@@ -29,7 +33,7 @@ rule collate:
         mem_mb=2000,
         runtime=60,
     params:
-        spec=settings_of("labels", "quality", "repairs"),
+        spec=settings_of("labels", "quality", "repairs", "hed"),
         code=code_of("collate"),
     message:
         "collate {wildcards.dataset}"

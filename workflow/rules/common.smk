@@ -78,6 +78,12 @@ def committed_lock_of(wildcards):
     return [str(path)] if path.is_file() else []
 
 
+def hed_sidecar_of(wildcards):
+    """Return the sidecar with which the config adds HED to a dataset, if there is one."""
+    path = Path(CONFIG["hed_sidecars"]) / f"{wildcards.dataset}.json"
+    return [str(path)] if path.is_file() else []
+
+
 def connections_of(wildcards):
     """Return 1 for a dataset that is downloaded: the profile lets one such job run at a time."""
     return int(is_remote(CONFIG["datasets"][wildcards.dataset]))

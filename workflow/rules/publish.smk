@@ -11,6 +11,12 @@ rule publish_dataset:
         events="results/{dataset}/events.tsv",
         samples="results/{dataset}/samples.parquet",
         channels="results/{dataset}/channels.tsv",
+        sidecars=[
+            "results/{dataset}/recordings.json",
+            "results/{dataset}/events.json",
+            "results/{dataset}/samples.json",
+            "results/{dataset}/channels.json",
+        ],
         split="results/{dataset}/split.tsv",
         certificate="results/{dataset}/split.json",
         validation="results/{dataset}/validation.json",

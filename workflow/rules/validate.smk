@@ -1,7 +1,7 @@
 """What is wrong with a dataset, as the BIDS validator, hedtools and our own checks see it.
 
-Input: the files of all batches. Output: validation.json. Nothing is fatal but what the config
-calls so.
+Input: the files of all batches and, if there is one, config/hed/{dataset}.json. Output:
+validation.json. Nothing is fatal but what the config calls so.
 """
 
 
@@ -10,6 +10,7 @@ rule validate:
         dataset=overview_of,
         fetched=of_every_batch("fetch"),
         shared="results/{dataset}/fetch/dataset.json",
+        hed=hed_sidecar_of,
     output:
         validation="results/{dataset}/validation.json",
     log:
@@ -22,7 +23,7 @@ rule validate:
         mem_mb=2000,
         runtime=120,
     params:
-        spec=settings_of("validate"),
+        spec=settings_of("validate", "hed"),
         code=code_of("validate"),
     message:
         "validate {wildcards.dataset}"

@@ -18,4 +18,5 @@ if __name__ == "__main__":
             Path(snakemake.output.manifest),
             settings=snakemake.params.spec,
             code=snakemake.params.receipt,
+            hed_sidecar=next((Path(path) for path in snakemake.input.hed), None),
         )

@@ -19,7 +19,5 @@ if __name__ == "__main__":
             Path(snakemake.input.fetched),
             {name: Path(path) for name, path in snakemake.output.items()},
             dataset=snakemake.wildcards.dataset,
-            labels=snakemake.params.spec["labels"],
-            exclude=snakemake.params.spec["quality"]["exclude"],
-            repairs=snakemake.params.spec["repairs"],
+            settings=snakemake.params.spec,
         )

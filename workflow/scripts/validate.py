@@ -15,4 +15,6 @@ if __name__ == "__main__":
             Path(snakemake.input.dataset),
             Path(snakemake.output.validation),
             fatal=snakemake.params.spec["validate"]["fatal"],
+            hed_sidecar=next((Path(path) for path in snakemake.input.hed), None),
+            use_proposed=snakemake.params.spec["hed"]["proposed"] == "use",
         )

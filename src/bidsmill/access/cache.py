@@ -130,7 +130,7 @@ class Cache:
         """Decode a matrix into the cache, row group by row group."""
         blocks = _row_groups(self.store_files, entry)
         first = next(blocks)
-        _remove_abandoned(path)
+        remove_abandoned(path)
         # Plain writes, not a writable map: a full disk is then an error and not a SIGBUS.
         with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
             header = {"descr": DTYPE.str, "fortran_order": False, "shape": tuple(entry["shape"])}
@@ -209,7 +209,7 @@ def _mapped(path: Path, shape: list[int]) -> np.ndarray | None:
     return np.frombuffer(content, DTYPE, count, offset).reshape(shape)
 
 
-def _remove_abandoned(path: Path) -> None:
+def remove_abandoned(path: Path) -> None:
     """Remove what killed writers of this entry left."""
     limit = time.time() - ABANDONED_SECONDS
     for part in path.parent.glob(f".{path.name}.*{files.PART_SUFFIX}"):

@@ -129,7 +129,7 @@ class Dataset:
         import pandas as pd
         from pandas.api.types import is_numeric_dtype
 
-        entry = self._entry("samples", "samples.parquet")
+        entry = self.table_entry("samples", "samples.parquet")
         frame = tables.read_parquet(verified_path(self.store_files, entry))
         for column in frame:
             if self.labels.get(column) == NUMBER:  # without any value it was written as text
@@ -168,14 +168,21 @@ class Dataset:
     def _text_table(self, kind: str) -> pd.DataFrame:
         import pandas as pd
 
-        entry = self._entry(kind, f"{kind}.tsv")
+        entry = self.table_entry(kind, f"{kind}.tsv")
         frame = tables.read_tsv(verified_path(self.store_files, entry))
         for column in NUMBERS[kind]:
             if column in frame:
                 frame[column] = pd.to_numeric(frame[column], errors="coerce")
         return frame
 
-    def _entry(self, kind: str, name: str) -> dict[str, Any]:
+    def table_entry(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the manifest's entry of a table.
+
+        Raises
+        ------
+        BidsmillError
+            If this version has no such table.
+        """
         for entry in self.manifest["files"]:
             if entry["kind"] == kind and entry["name"] == name:
                 return entry

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.access.cache import Cache
 from bidsmill.access.dataset import Dataset
 from bidsmill.access.location import locate
 from bidsmill.access.names import listed, unknown
+from bidsmill.access.search import Conditions, Searcher
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, tables
 from bidsmill.formats.manifest import (
@@ -79,6 +81,17 @@ class Store:
         BidsmillError
             If the store has no such dataset, snapshot or version.
         """
+        dataset, version = self.resolve(name)
+        return Dataset(self.files, self.cache, version, self._manifest(dataset, version))
+
+    def resolve(self, name: str) -> tuple[str, str]:
+        """Return the id and the version that a name means (see `__getitem__`).
+
+        Raises
+        ------
+        BidsmillError
+            If the store has no such dataset, snapshot or version.
+        """
         dataset, _, wanted = str(name).partition("@")
         if dataset not in list(self):
             raise unknown("no such dataset in this store", dataset, self, file=self.files)
@@ -93,7 +106,67 @@ class Store:
                 wanted,
                 [*snapshots, *known],
             )
-        return Dataset(self.files, self.cache, version, self._manifest(dataset, version))
+        return dataset, version
+
+    def search(
+        self,
+        hed: str | None = None,
+        where: str | None = None,
+        *,
+        by: str = "recording",
+        datasets: str | Sequence[str] | None = None,
+        context: bool = False,
+        proposed: bool = False,
+        excluded: bool = False,
+    ) -> pd.DataFrame:
+        """Count the events and rows that fulfil all conditions, without touching a signal.
+
+        The first search of a dataset version makes an index in the cache folder; from then on
+        every distinct HED string is evaluated once.
+
+        Parameters
+        ----------
+        hed : str, optional
+            A HED query, such as ``"Sensory-event and Visual-presentation"`` (see
+            `bidsmill.formats.hed_strings.search`). Each dataset is searched with its own
+            version of HED. Needs hedtools.
+        where : str, optional
+            An expression over the columns of recordings (``sfreq``, ``n_channels``, ``task``),
+            participants (``participant_age``) and events (``trial_type``), such as
+            ``"sfreq >= 250 and n_channels >= 32"``. Where recordings and events both have a
+            column, that of the events is ``event_duration``, ``event_reason``.
+        by : {"recording", "task", "dataset"}
+            What a row of the result is.
+        datasets : str or list of str, optional
+            Only these, named as for ``store[...]``.
+        context : bool
+            Search the HED of an event and its ``HED_context`` together.
+        proposed : bool
+            Search HED that is only proposed, too.
+        excluded : bool
+            Count the rows that have a quality reason, too.
+
+        Returns
+        -------
+        DataFrame
+            ``events``: how many events match, used or dropped; ``rows``: how many rows of
+            samples. One row per recording, or task of a dataset, with a match; by dataset one
+            row for every dataset that was searched. ``attrs``: ``searched`` (datasets),
+            ``without_hed`` and ``skipped`` (dataset -> reason: it does not know a tag of the
+            query, or a column).
+
+        Raises
+        ------
+        BidsmillError
+            If the query or the expression cannot be read, or no dataset knows one of their
+            names.
+        """
+        conditions = Conditions(hed, where, context, proposed, excluded)
+        return self._searcher.search(conditions, by, datasets)
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        return Searcher(self)
 
     def _pointer(self, dataset: str) -> dict[str, Any]:
         path = self.files.local_path(pointer_path(dataset))

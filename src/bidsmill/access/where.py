@@ -6,7 +6,8 @@ import ast
 import operator
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -51,7 +52,8 @@ def matching_rows(frame: pd.DataFrame, expression: str) -> np.ndarray:
     Parameters
     ----------
     frame : DataFrame
-        The table. An empty cell of a text column is ``''``.
+        The table, or what has ``columns``, a length and columns by their name. An empty cell of
+        a text column is ``''``.
     expression : str
         Such as ``task == 'faces' and participant_age > 30 and subject in ['01', '02']``.
         A column name that is no Python name stands in backquotes.
@@ -65,6 +67,60 @@ def matching_rows(frame: pd.DataFrame, expression: str) -> np.ndarray:
     BidsmillError
         If the expression has anything but the above, or names an unknown column.
     """
+    with _explained(expression):
+        tree, quoted = _parsed(expression)
+        return _Evaluation(frame, quoted).truth(tree)
+
+
+def column_names(expression: str) -> list[str]:
+    """Return the columns that an expression names, in their order; see `matching_rows`.
+
+    Raises
+    ------
+    BidsmillError
+        If the expression has anything that is not allowed.
+    """
+    import pandas as pd
+
+    with _explained(expression):
+        tree, quoted = _parsed(expression)
+        unquoted = {_placeholder(index): name for index, name in enumerate(quoted)}
+        found = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        names = list(dict.fromkeys(unquoted.get(name, name) for name in found))
+        _Evaluation(pd.DataFrame(columns=names, dtype=object), quoted).truth(tree)
+    return names
+
+
+def find_column(name: str, columns: Iterable[str]) -> str | None:
+    """Return the column that a name means, or None.
+
+    Python puts names in normal form KC (PEP 3131): µ arrives as μ.
+    """
+    every = list(columns)
+    if name in every:
+        return name
+    same = (c for c in every if unicodedata.normalize("NFKC", str(c)) == name)
+    return next(same, None)
+
+
+@contextmanager
+def _explained(expression: str) -> Iterator[None]:
+    """Turn what Python says of an expression into an error for people."""
+    try:
+        yield
+    except (SyntaxError, ValueError) as error:
+        reason = getattr(error, "msg", None) or error
+        raise BidsmillError(
+            f"the `where` expression cannot be read ({reason})", found=expression, expected=ALLOWED
+        ) from None
+    except (RecursionError, MemoryError):
+        raise BidsmillError(
+            "the `where` expression is nested too deeply", found=f"{expression[:60]} ..."
+        ) from None
+
+
+def _parsed(expression: str) -> tuple[ast.expr, list[str]]:
+    """Return the tree of an expression, and the names that stood in backquotes."""
     if not isinstance(expression, str):
         raise BidsmillError("`where` is an expression as text", found=repr(expression))
     quoted: list[str] = []
@@ -76,18 +132,7 @@ def matching_rows(frame: pd.DataFrame, expression: str) -> np.ndarray:
         return f" {_placeholder(len(quoted) - 1)} "
 
     source = QUOTED.sub(placeholder, expression).strip()
-    try:
-        tree = ast.parse(source, mode="eval")
-        return _Evaluation(frame, quoted).truth(tree.body)
-    except (SyntaxError, ValueError) as error:
-        reason = getattr(error, "msg", None) or error
-        raise BidsmillError(
-            f"the `where` expression cannot be read ({reason})", found=expression, expected=ALLOWED
-        ) from None
-    except (RecursionError, MemoryError):
-        raise BidsmillError(
-            "the `where` expression is nested too deeply", found=f"{expression[:60]} ..."
-        ) from None
+    return ast.parse(source, mode="eval").body, quoted
 
 
 def _placeholder(index: int) -> str:
@@ -174,12 +219,9 @@ class _Evaluation:
 
     def _column(self, name: str) -> str:
         name = self.quoted.get(name, name)
-        if name in self.frame.columns:
-            return name
-        # Python puts names in normal form KC (PEP 3131): µ arrives as μ.
-        for column in self.frame.columns:
-            if unicodedata.normalize("NFKC", str(column)) == name:
-                return column
+        column = find_column(name, self.frame.columns)
+        if column is not None:
+            return column
         raise unknown(
             "`where` names a column that samples do not have",
             name,
@@ -195,14 +237,11 @@ class _Evaluation:
         return operand.kind == "number"
 
     def _as_number(self, operand: Operand) -> np.ndarray | np.float64:
-        import pandas as pd
-
         if operand.kind == "number":
             return np.float64(operand.value)
         name = operand.value
         if name not in self._numbers:
-            numbers = pd.to_numeric(self.frame[name], errors="coerce")
-            self._numbers[name] = numbers.to_numpy(np.float64, na_value=np.nan)
+            self._numbers[name] = _of_distinct(self.frame[name], _numbers)
         return self._numbers[name]
 
     def _as_text(self, operand: Operand) -> np.ndarray | str:
@@ -210,8 +249,7 @@ class _Evaluation:
             return operand.value
         name = operand.value
         if name not in self._texts:
-            column = self.frame[name].astype(object)
-            self._texts[name] = column.where(column.notna(), "").to_numpy(object)
+            self._texts[name] = _of_distinct(self.frame[name], _texts)
         return self._texts[name]
 
     def _refused(self, node: ast.AST, reason: str | None = None) -> BidsmillError:
@@ -223,6 +261,27 @@ class _Evaluation:
             found=found,
             expected=ALLOWED,
         )
+
+
+def _of_distinct(column: pd.Series, convert: Callable[[pd.Series], np.ndarray]) -> np.ndarray:
+    """Convert a column; of a categorical one each category once."""
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return convert(column)
+    values = [*column.cat.categories, None]  # a missing cell has the code -1
+    return convert(pd.Series(values, dtype=object))[column.cat.codes.to_numpy()]
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    column = column.astype(object)
+    return column.where(column.notna(), "").to_numpy(object)
 
 
 def _as_float(value: int | float) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from bidsmill import batches
 from bidsmill.annotate.choice import check_choice
 from bidsmill.annotate.recording import AnnotateWork
+from bidsmill.bids.hed_sidecars import read_config_sidecar
 from bidsmill.formats import files
 from bidsmill.sources.presence import read_state
 
@@ -24,6 +25,7 @@ def annotate_batch(
     *,
     settings: dict[str, Any],
     code: str,
+    hed_sidecar: Path | None = None,
 ) -> None:
     """Write ``events/{recording}.tsv`` for the recordings of a batch, and their manifest.
 
@@ -34,14 +36,16 @@ def annotate_batch(
     manifest_path : pathlib.Path
         ``annotate/{batch}.json``.
     settings : dict
-        ``windows``, ``annotations`` and ``repairs`` of the dataset.
+        ``windows``, ``annotations``, ``repairs`` and ``hed`` of the dataset.
     code : str
         Hash of the code of this stage.
+    hed_sidecar : pathlib.Path, optional
+        ``config/hed/{dataset}.json``, if there is one.
 
     Raises
     ------
     BidsmillError
-        If the choice of events is malformed.
+        If the choice of events or the HED sidecar of the config is malformed.
     """
     plan, dataset = files.read_json(plan_path), files.read_json(dataset_path)
     fetched = files.read_json(fetch_path)["members"]
@@ -56,6 +60,8 @@ def annotate_batch(
         use_annotations=settings["annotations"] == "when-no-events",
         repairs=settings["repairs"],
         state=read_state(manifest_path.parents[1], plan["batch"]),
+        tags=read_config_sidecar(hed_sidecar) if hed_sidecar else None,
+        use_proposed=settings["hed"]["proposed"] == "use",
         present={stem for stem, entry in fetched.items() if entry["status"] == "present"},
     )
     software = {name: version(name) for name in LIBRARIES}

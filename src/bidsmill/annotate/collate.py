@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from bidsmill.annotate.definitions import definitions_of
 from bidsmill.annotate.duplicates import duplicate_issues, find_duplicates
+from bidsmill.annotate.events_table import EVENT_COLUMNS, events_table
+from bidsmill.annotate.label_words import label_entry
 from bidsmill.annotate.labels import apply_labels
 from bidsmill.annotate.participants import locked_participants
 from bidsmill.annotate.quality import channels_table, insert_quality_facts, with_quality
-from bidsmill.bids.entities import canonical_datatype, entity_columns
-from bidsmill.bids.events import event_conflicts, seconds
-from bidsmill.bids.participants import EMPTYROOM
+from bidsmill.annotate.recordings_table import recordings_table
+from bidsmill.annotate.samples_table import samples_table
+from bidsmill.bids.events import seconds
 from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts, tables
+from bidsmill.formats.data_dictionary import data_dictionary, source_column
 from bidsmill.sources.presence import read_state
 
 if TYPE_CHECKING:
@@ -27,21 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EVENT_COLUMNS = [
-    "recording",
-    "onset",
-    "duration",
-    "sample",
-    "trial_type",
-    "value",
-    "HED",
-    "source",
-    "outcome",
-    "reason",
-    "row",
-]
-# Whole numbers up to here are exact in float64; an onset beyond has no sample.
-MOST_SAMPLES = 2**53
 # What the events of a recording hold at least.
 ANNOTATED_COLUMNS = [
     "onset",
@@ -49,6 +36,8 @@ ANNOTATED_COLUMNS = [
     "trial_type",
     "value",
     "HED",
+    "HED_context",
+    "HED_source",
     "source",
     "chosen",
     "reason",
@@ -57,12 +46,25 @@ ANNOTATED_COLUMNS = [
 
 @dataclass
 class Part:
-    """One recording: its entry in the manifests, its receipt's detail, and its events."""
+    """One recording.
+
+    Attributes
+    ----------
+    stem : str
+        Its name.
+    entry, detail : dict
+        Its entry in the manifests of the conversion, and the detail of its receipt.
+    events : DataFrame of str
+        Its events.
+    scopes : list of (float, float, str)
+        Beginning and end (s) and HED of its temporal scopes; only where rows have no events.
+    """
 
     stem: str
     entry: dict[str, Any]
     detail: dict[str, Any]
     events: pd.DataFrame
+    scopes: list[tuple[float, float, str]] = field(default_factory=list)
 
 
 def collate_dataset(
@@ -74,11 +76,9 @@ def collate_dataset(
     outputs: dict[str, Path],
     *,
     dataset: str,
-    labels: dict[str, dict[str, Any]],
-    exclude: dict[str, Any] | None = None,
-    repairs: dict[str, list[str]] | None = None,
+    settings: dict[str, Any],
 ) -> None:
-    """Write the tables of a dataset: recordings, events, samples, channels and the vocabulary.
+    """Write the tables of a dataset with their sidecars, and the vocabulary of its labels.
 
     Parameters
     ----------
@@ -90,15 +90,12 @@ def collate_dataset(
         ``fetch/dataset.json``.
     outputs : dict
         ``recordings``, ``events``, ``samples``, ``samples_text``, ``channels``,
-        ``vocabulary`` -> path.
+        ``vocabulary``, and ``recordings_sidecar``, ``events_sidecar``, ``samples_sidecar``,
+        ``channels_sidecar`` -> path.
     dataset : str
         Dataset id.
-    labels : dict
-        Label definitions.
-    exclude : dict, optional
-        ``quality.exclude``: thresholds beyond which rows are excluded.
-    repairs : dict, optional
-        ``repairs`` of the dataset, for participants.tsv.
+    settings : dict
+        ``labels``, ``quality``, ``repairs`` and ``hed`` of the dataset.
 
     Raises
     ------
@@ -125,24 +122,47 @@ def collate_dataset(
     ]
     missing = files.read_json(fetched_path)["missing"]
     state = read_state(results, "dataset")
-    rules = Repairs(**(repairs or {}))
-    participants, notes = locked_participants(overview, missing, state, rules)
-    events, first_rows = _events_table(parts)
-    samples, of_event = _samples_table(parts, participants, events, first_rows)
-    columns, vocabulary = apply_labels(samples, labels, of_event, overview["hed_version"])
-    samples = _with_labels(with_quality(samples, parts, exclude or {}), columns)
-    recordings = _recordings_table(parts, members, annotated, participants, events, samples)
+    repairs = Repairs(**settings["repairs"])
+    participants, notes = locked_participants(overview, missing, state, repairs)
+    events, first_rows = events_table(parts)
+    samples, of_event = samples_table(parts, participants, events, first_rows)
+    labels, exclude = settings["labels"], settings["quality"]["exclude"]
+    version, proposed = overview["hed_version"], settings["hed"]["proposed"]
+    found = apply_labels(samples, labels, of_event, version, proposed=proposed)
+    samples = _with_labels(with_quality(samples, parts, exclude), found.columns)
+    recordings = recordings_table(parts, members, annotated, participants, events, samples)
     twins = find_duplicates({p.stem: p.detail["quality"]["signal"] for p in parts if p.detail})
-    insert_quality_facts(recordings, parts, exclude or {}, twins)
+    insert_quality_facts(recordings, parts, exclude, twins)
     issues = duplicate_issues(twins, {stem: member["data"] for stem, member in members.items()})
-    tables.write_tsv(outputs["recordings"], recordings)
-    tables.write_tsv(outputs["events"], events)
-    tables.write_parquet(outputs["samples"], samples)
-    tables.write_tsv(outputs["samples_text"], samples)
-    tables.write_tsv(outputs["channels"], channels_table(parts))
-    spoken = {"labels": vocabulary, "notes": notes, "issues": issues}
+    whole = {"recordings": recordings, "events": events, "samples": samples}
+    own = {
+        "samples": {name: label_entry(labels[name], found.vocabulary[name]) for name in labels},
+        "events": {n: source_column(events[n]) for n in events if n not in EVENT_COLUMNS},
+    }
+    _write_tables(outputs, {**whole, "channels": channels_table(parts)}, own, version)
+    spoken = {
+        "labels": found.vocabulary,
+        "unclear": found.unclear,
+        "notes": notes,
+        "issues": [*issues, *found.issues],
+    }
     files.write_json(outputs["vocabulary"], spoken)
     log.info("%d recordings, %d events, %d rows", len(recordings), len(events), len(samples))
+
+
+def _write_tables(
+    outputs: dict[str, Path],
+    whole: dict[str, pd.DataFrame],
+    own: dict[str, dict[str, dict[str, Any]]],
+    hed_version: Any,
+) -> None:
+    """Write each table with its sidecar, in which `own` describes some columns."""
+    tables.write_parquet(outputs["samples"], whole["samples"])
+    for name, frame in whole.items():
+        tables.write_tsv(outputs["samples_text" if name == "samples" else name], frame)
+        definitions = definitions_of(frame["HED"], hed_version) if "HED" in frame else []
+        content = data_dictionary(name, map(str, frame.columns), own.get(name), definitions)
+        files.write_json(outputs[f"{name}_sidecar"], content)
 
 
 def _entries(paths: list[Path]) -> dict[str, dict[str, Any]]:
@@ -163,7 +183,10 @@ def _part(
             path = results / "matrix" / name
             if not path.is_file() or path.stat().st_size != stated["size"]:
                 raise rebuild_error(dataset, stem, path)
-    return Part(stem, entry, detail, _annotated_events(results, stem, annotated))
+    part = Part(stem, entry, detail, _annotated_events(results, stem, annotated))
+    if detail and detail["events"] is None:
+        part.scopes = _scopes(results, stem, annotated)
+    return part
 
 
 def _annotated_events(results: Path, stem: str, annotated: dict[str, Any]) -> pd.DataFrame:
@@ -172,7 +195,19 @@ def _annotated_events(results: Path, stem: str, annotated: dict[str, Any]) -> pd
     if annotated["status"] == "quarantined":
         # Its conversion is quarantined too, with what is wrong.
         return pd.DataFrame(columns=ANNOTATED_COLUMNS, dtype=object)
-    path = results / "events" / f"{stem}.tsv"
+    return _annotated_table(results / "events" / f"{stem}.tsv", annotated)
+
+
+def _scopes(results: Path, stem: str, annotated: dict[str, Any]) -> list[tuple[float, float, str]]:
+    """Return the temporal scopes of a recording; one that is never closed ends at infinity."""
+    path = results / "events" / f"{stem}_scopes.tsv"
+    if path.name not in annotated["files"]:
+        return []
+    rows = _annotated_table(path, annotated)[["onset", "stop", "HED"]].itertuples(index=False)
+    return [(seconds(onset), seconds(stop) if stop else math.inf, hed) for onset, stop, hed in rows]
+
+
+def _annotated_table(path: Path, annotated: dict[str, Any]) -> pd.DataFrame:
     if not path.is_file() or path.stat().st_size != annotated["files"][path.name]["size"]:
         raise BidsmillError(
             "a result is missing or is not the one that was made",
@@ -192,209 +227,9 @@ def rebuild_error(dataset: str, stem: str, path: Path) -> BidsmillError:
     )
 
 
-def _events_table(parts: list[Part]) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return every event of every recording, and the first row of each recording."""
-    import pandas as pd
-
-    frames, first_rows, start = [], {}, 0
-    for part in parts:
-        frame = part.events.copy()
-        first_rows[part.stem] = start
-        start += len(frame)
-        frame["recording"] = part.stem
-        onsets = np.array([seconds(text) for text in frame["onset"]], float)
-        frame["onset"] = onsets
-        frame["duration"] = [seconds(text) for text in frame["duration"]]
-        frame["sample"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
-        frame["reason"] = _reasons(part, onsets)
-        frame["outcome"] = "dropped"
-        frame["row"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
-        if part.detail:
-            samples = np.rint(onsets * part.entry["sfreq"])
-            samples[~(np.abs(samples) < MOST_SAMPLES)] = np.nan
-            frame["sample"] = pd.Series(samples).astype("Int64")
-            used = part.detail["events"] or []
-            frame.loc[used, "row"] = np.arange(len(used))
-            frame.loc[used, "outcome"] = "used"
-            frame.loc[used, "reason"] = ""
-        frames.append(frame.drop(columns="chosen"))
-    whole = pd.concat(frames, ignore_index=True)
-    others = sorted(column for column in whole.columns if column not in EVENT_COLUMNS)
-    whole[others] = whole[others].fillna("")
-    return whole[[*EVENT_COLUMNS, *others]], first_rows
-
-
-def _reasons(part: Part, onsets: np.ndarray) -> list[str]:
-    """Return why each event gives no row, as far as it gives none."""
-    if part.entry["status"] == "quarantined":
-        return [reason or "recording_quarantined" for reason in part.events["reason"]]
-    reasons = list(part.events["reason"])
-    for event, reason in part.detail["dropped"].items():
-        reasons[int(event)] = reason
-    end = part.entry["source_n_times"] / part.entry["source_sfreq"]
-    return [
-        "after_end" if onset >= end and reason in ("not_chosen", "fixed_windows") else reason
-        for onset, reason in zip(onsets, reasons, strict=True)
-    ]
-
-
-def _samples_table(
-    parts: list[Part],
-    participants: dict[str, dict[str, str]],
-    events: pd.DataFrame,
-    first_rows: dict[str, int],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of all matrices, and the columns of each row's event."""
-    import pandas as pd
-
-    frames = [_rows_of(part, first_rows[part.stem]) for part in parts if part.detail]
-    if not frames:
-        frames = [_empty_rows()]
-    samples = pd.concat(frames, ignore_index=True)
-    keys = sorted({key for columns in participants.values() for key in columns})
-    unknown: dict[str, str] = {}
-    for key in keys:
-        samples[f"participant_{key}"] = [
-            participants.get(subject, unknown).get(key, "") for subject in samples["subject"]
-        ]
-    has_event = samples["event"].notna().to_numpy()
-    rows = samples["event"].fillna(0).astype(int).to_numpy()
-    text = events.drop(columns=["recording", "onset", "sample", "row"])
-    text["duration"] = ["" if np.isnan(d) else tables.cell_text(d) for d in events["duration"]]
-    if len(events):
-        of_event = text.iloc[rows].reset_index(drop=True)
-        of_event = of_event.where(pd.Series(has_event), "")
-    else:
-        of_event = pd.DataFrame("", index=samples.index, columns=text.columns)
-    for name in ("trial_type", "value", "HED"):
-        samples[name] = of_event[name].to_numpy()
-    excluded = [
-        part.detail["excluded"].get(str(row), "")
-        for part in parts
-        if part.detail
-        for row in range(len(part.detail["starts"]))
-    ]
-    samples["excluded"] = pd.Series(excluded, dtype=object)
-    return samples, of_event
-
-
-def _rows_of(part: Part, first_event: int) -> pd.DataFrame:
-    import pandas as pd
-
-    starts = np.array(part.detail["starts"], np.int64)
-    length, sfreq = part.entry["shape"][2], part.entry["sfreq"]
-    used = part.detail["events"]
-    if used is None:
-        onsets = starts / sfreq
-        event = pd.Series([pd.NA] * len(starts), dtype="Int64")
-    else:
-        onsets = np.array([seconds(part.events["onset"].iloc[index]) for index in used])
-        event = pd.Series(np.array(used, np.int64) + first_event, dtype="Int64")
-    frame = pd.DataFrame(
-        {
-            "recording": part.stem,
-            "row": np.arange(len(starts), dtype=np.int64),
-            "onset": onsets,
-            "start": starts,
-            "stop": starts + length,
-            "event": event,
-        }
-    )
-    for column, label in entity_columns(part.stem).items():
-        frame[column] = label
-    frame["datatype"] = canonical_datatype(part.stem.rpartition("_")[2])
-    return frame
-
-
-def _empty_rows() -> pd.DataFrame:
-    import pandas as pd
-
-    columns = {
-        "recording": "object",
-        "row": "int64",
-        "onset": "float64",
-        "start": "int64",
-        "stop": "int64",
-        "event": "Int64",
-        **dict.fromkeys(entity_columns(""), "object"),
-        "datatype": "object",
-    }
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
-
-
 def _with_labels(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """Put the label columns before ``excluded``."""
     import pandas as pd
 
     head = samples.drop(columns="excluded")
     return pd.concat([head, labels, samples[["excluded"]]], axis=1)
-
-
-def _recordings_table(parts, members, annotated, participants, events, samples) -> pd.DataFrame:
-    import pandas as pd
-
-    by_recording = events.groupby("recording", sort=False)
-    fates = dict(list(by_recording))
-    excluded = samples.loc[samples["excluded"] != "", "recording"].value_counts().to_dict()
-    rows = []
-    for part in parts:
-        entry, member = part.entry, members[part.stem]
-        conflicts = [*entry.get("conflicts", []), *annotated[part.stem].get("notes", [])]
-        repairs = [*entry.get("repairs", []), *annotated[part.stem].get("repairs", [])]
-        if part.detail:
-            conflicts += event_conflicts(
-                part.events, entry["source_sfreq"], entry["source_n_times"]
-            )
-        entities = entity_columns(part.stem)
-        subject = entities["subject"]
-        if participants and subject not in participants and subject.casefold() != EMPTYROOM:
-            conflicts.append(f"sub-{subject} is not in participants.tsv")
-        issues = annotated[part.stem].get("hed_issues", [])
-        errors = sum(issue["severity"] == "error" for issue in issues)
-        if errors:
-            conflicts.append(f"{errors} HED error(s); those strings are empty")
-        rows.append(
-            {
-                "recording": part.stem,
-                **entities,
-                "datatype": member["datatype"],
-                "status": "repaired" if part.detail and repairs else entry["status"],
-                "reason": entry["reason"],
-                "message": entry["message"],
-                "repairs": "; ".join(dict.fromkeys(r["rule"] for r in repairs)),
-                "conflicts": "; ".join(dict.fromkeys(conflicts)),
-                "file": member["data"],
-                **_signal_facts(part),
-                "excluded": excluded.get(part.stem, 0),
-                **_event_counts(fates.get(part.stem)),
-                "layout": entry.get("layout", ""),
-                "sha256": entry["files"].get(f"{part.stem}.parquet", {}).get("sha256", ""),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _signal_facts(part: Part) -> dict[str, Any]:
-    keys = ("source_sfreq", "sfreq", "duration", "n_channels", "bad_channels", "n_times", "rows")
-    if not part.detail:
-        return dict.fromkeys(keys, None)
-    entry = part.entry
-    kept = [channel for channel in part.detail["channels"] if channel["kept"]]
-    return {
-        "source_sfreq": entry["source_sfreq"],
-        "sfreq": entry["sfreq"],
-        "duration": entry["source_n_times"] / entry["source_sfreq"],
-        "n_channels": len(kept),
-        "bad_channels": ", ".join(c["name"] for c in kept if c["status"] == "bad"),
-        "n_times": entry["shape"][2],
-        "rows": entry["shape"][0],
-    }
-
-
-def _event_counts(events: pd.DataFrame | None) -> dict[str, Any]:
-    if events is None:
-        return {"events": 0, "events_used": 0, "events_dropped": ""}
-    used = int((events["outcome"] == "used").sum())
-    reasons = Counter(events.loc[events["outcome"] != "used", "reason"])
-    text = ", ".join(f"{reason}:{count}" for reason, count in sorted(reasons.items()))
-    return {"events": len(events), "events_used": used, "events_dropped": text}

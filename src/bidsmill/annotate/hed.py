@@ -21,6 +21,25 @@ Issue = dict[str, Any]
 Cell = tuple[str | None, str | None]
 
 
+@dataclass
+class Rows:
+    """What was assembled for the rows of an events table (see `assemble`).
+
+    Attributes
+    ----------
+    strings : list of str
+        The string of each row.
+    issues : list of dict
+        What is wrong with them.
+    used : list of list of (str, str)
+        For each row the columns that gave tags, each with the row's cell.
+    """
+
+    strings: list[str]
+    issues: list[Issue]
+    used: list[list[tuple[str, str]]]
+
+
 def assemble(
     events: pd.DataFrame,
     sidecar: Mapping[str, Any],
@@ -56,22 +75,45 @@ def assemble(
         Sorted by row. Keys ``row`` (position in `events` from 0; None: concerns no row),
         ``column`` (None: the row as a whole), ``code`` (of the HED specification, appendix B, or
         ``HED_VERSION_MISSING``), ``severity`` (``error``; ``warning`` costs no string) and
-        ``message``. There is one for each row that lost its string, or more.
+        ``message``. There is one for each row that lost its string, or more; but columns that
+        refer to themselves, or to each other in a circle, are one for all their rows.
 
     Raises
     ------
     BidsmillError
         If there is HED and hedtools is missing or does not ship `schema_version`.
     """
-    strings = [""] * len(events)
+    rows = assemble_rows(events, sidecar, schema_version)
+    return rows.strings, rows.issues
+
+
+def assemble_rows(
+    events: pd.DataFrame,
+    sidecar: Mapping[str, Any],
+    schema_version: str | Sequence[str] | None,
+) -> Rows:
+    """Return what `assemble` does, and which columns each row has its tags from.
+
+    Parameters
+    ----------
+    events, sidecar, schema_version
+        As for `assemble`.
+
+    Raises
+    ------
+    BidsmillError
+        As `assemble`.
+    """
+    rows = Rows([""] * len(events), [], [[] for _ in range(len(events))])
     annotations, issues = _annotations(sidecar)
     columns = _used_columns(events, annotations)
     ambiguous = [c for c in columns if not c or c != c.strip() or columns.count(c) > 1]
     if ambiguous:
         message = f"the column name {ambiguous[0]!r} is empty, repeated or has space around it"
-        issues.append(_issue(None, ambiguous[0], "TABULAR_INVALID", message))
+        issues.append(new_issue(None, ambiguous[0], "TABULAR_INVALID", message))
     if ambiguous or not columns:
-        return strings, sorted(issues, key=_order)
+        rows.issues = sorted(issues, key=issue_order)
+        return rows
     table = events[columns].reset_index(drop=True).astype(object).fillna("n/a").astype(str)
     table = table.replace("", "n/a")  # as hedtools does when it reads a file
     if not (table == "n/a").all(axis=None):
@@ -82,16 +124,22 @@ def assemble(
         assembled = _Assembly(table.drop_duplicates().reset_index(drop=True), annotations)
         assembled.run(tuple(schema_version) if isinstance(schema_version, list) else schema_version)
         issues += assembled.issues_of_rows(kind)
-        strings = [assembled.strings[k] for k in kind]
-    return strings, sorted(issues, key=_order)
+        rows.strings = [assembled.strings[k] for k in kind]
+        rows.used = [assembled.used[k] for k in kind]
+    rows.issues = sorted(issues, key=issue_order)
+    return rows
 
 
-def _order(issue: Issue) -> tuple:
+def issue_order(issue: Issue) -> tuple:
+    """Return what issues are sorted by; those that concern no row come first."""
     row = -1 if issue["row"] is None else issue["row"]
     return row, issue["column"] or "", issue["code"], issue["message"]
 
 
-def _issue(row: int | None, column: str | None, code: str, message: str, severity="error") -> Issue:
+def new_issue(
+    row: int | None, column: str | None, code: str, message: str, severity: str = "error"
+) -> Issue:
+    """Return an issue, with its message on one line (for the keys see `assemble`)."""
     text = " ".join(message.split())
     return {"row": row, "column": column, "code": code, "severity": severity, "message": text}
 
@@ -99,7 +147,7 @@ def _issue(row: int | None, column: str | None, code: str, message: str, severit
 def _version_missing() -> Issue:
     newest = shipped_versions()["standard"][0]
     message = f"dataset_description.json names no HEDVersion: read as {newest}, the newest known"
-    return _issue(None, None, "HED_VERSION_MISSING", message, "warning")
+    return new_issue(None, None, "HED_VERSION_MISSING", message, "warning")
 
 
 def _annotations(sidecar: Mapping[str, Any]) -> tuple[dict[str, dict], list[Issue]]:
@@ -127,7 +175,7 @@ def _annotations(sidecar: Mapping[str, Any]) -> tuple[dict[str, dict], list[Issu
             annotations[column] = {"HED": hed}
         else:
             faults = ["HED is neither texts by category nor one text with '#'"]
-        issues += [_issue(None, str(column), "SIDECAR_INVALID", fault) for fault in faults]
+        issues += [new_issue(None, str(column), "SIDECAR_INVALID", fault) for fault in faults]
     return annotations, issues
 
 
@@ -148,7 +196,7 @@ def _sidecar_faults(sidecar: str, version: Any) -> dict[Cell, list[Issue]]:
     faults: dict[Cell, list[Issue]] = {}
     checked = Sidecar(io.StringIO(sidecar))
     for found in _errors(checked.validate(load_schema(version), name="")):
-        issue = _issue(None, found.get("ec_sidecarColumnName"), found["code"], found["message"])
+        issue = new_issue(None, found.get("ec_sidecarColumnName"), found["code"], found["message"])
         cell = issue["column"], found.get("ec_sidecarKeyName")
         faults[cell] = _distinct([*faults.get(cell, ()), issue])
     return faults
@@ -168,6 +216,7 @@ class _Assembly:
     annotations: dict[str, dict]
     strings: list[str] = field(default_factory=list)
     errors: list[list[Issue]] = field(default_factory=list)
+    used: list[list[tuple[str, str]]] = field(default_factory=list)
     unused: list[Issue] = field(default_factory=list)
 
     def run(self, version: str | Sequence[str] | None) -> None:
@@ -191,17 +240,19 @@ class _Assembly:
         for text, piece, cells in zip(
             tabular.series_a.astype(str), pieces, self.table.to_dict("records"), strict=True
         ):
-            keys = _fault_keys(_used_pieces(piece, referenced), cells)
+            used = _used_pieces(piece, referenced)
+            keys = _fault_keys(used, cells)
             met.update(keys)
             errors = [issue for key in keys for issue in faults.get(key, ())]
             if text and not errors:
                 string = HedString(text, schema, definitions)
                 found = _errors(validator.validate(string, allow_placeholders=False))
-                errors = _distinct(_issue(None, None, e["code"], e["message"]) for e in found)
+                errors = _distinct(new_issue(None, None, e["code"], e["message"]) for e in found)
                 if not errors and "def/" in text.casefold():
                     text = str(string.expand_defs())
             self.strings.append("" if errors else text)
             self.errors.append(errors)
+            self.used.append([(column, cells[column]) for column in used])
         self.unused = [i for key, found in faults.items() if key not in met for i in found]
 
     def _add_value_faults(self, faults: dict[Cell, list[Issue]], schema: Any, definitions: Any):
@@ -223,7 +274,7 @@ class _Assembly:
                 found += validator.validate_padded_values(column, cells, ErrorHandler())
             for error in _errors(found):
                 key = column, self.table.at[error["ec_row"], column]
-                issue = _issue(None, column, error["code"], error["message"])
+                issue = new_issue(None, column, error["code"], error["message"])
                 faults[key] = _distinct([*faults.get(key, ()), issue])
 
     def issues_of_rows(self, kind: np.ndarray) -> list[Issue]:

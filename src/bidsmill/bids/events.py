@@ -14,6 +14,7 @@ from bidsmill.bids.tabular import read_tabular
 from bidsmill.errors import RecordingProblem
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 FIRST_COLUMNS = ["onset", "duration", "trial_type", "value", "HED"]
@@ -178,10 +179,7 @@ def sort_and_screen(events: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         Per event ``''``, or ``onset_missing``, ``onset_not_a_number``, ``before_start``,
         ``duplicate`` (all cells equal to an event before), ``boundary_marker``.
     """
-    import numpy as np
-
-    onsets = np.array([seconds(text) for text in events["onset"]], float)
-    order = np.argsort(np.where(np.isnan(onsets), np.inf, onsets), kind="stable")
+    onsets, order = onset_order(events)
     ordered = events.iloc[order].reset_index(drop=True)
     repeated = ordered.duplicated()
     reasons = []
@@ -199,6 +197,20 @@ def sort_and_screen(events: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         else:
             reasons.append("")
     return ordered, reasons
+
+
+def onset_order(events: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the onsets of events as they are (s; NaN: none), and the order that sorts them.
+
+    Parameters
+    ----------
+    events : DataFrame of str
+        As read.
+    """
+    import numpy as np
+
+    onsets = np.array([seconds(text) for text in events["onset"]], float)
+    return onsets, np.argsort(np.where(np.isnan(onsets), np.inf, onsets), kind="stable")
 
 
 def boundary_markers(events: pd.DataFrame) -> list[bool]:

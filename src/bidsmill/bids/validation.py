@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bidsmill.bids.hed_sidecars import ConfigTags
 from bidsmill.bids.hed_validation import run_hed_validation
 from bidsmill.bids.official_validator import TIMEOUT, run_validator
 from bidsmill.errors import BidsmillError
@@ -24,6 +25,8 @@ def validate_dataset(
     ignore: Collection[str] = (),
     cross_checks: Iterable[Mapping[str, Any]] = (),
     timeout: float = TIMEOUT,
+    hed_config: ConfigTags | None = None,
+    use_proposed: bool = False,
 ) -> dict[str, Any]:
     """Validate a BIDS dataset and write what was found.
 
@@ -42,6 +45,10 @@ def validate_dataset(
         ``code``, ``file`` and ``message``.
     timeout : float
         Seconds after which the BIDS validator is stopped.
+    hed_config : ConfigTags, optional
+        Tags that the config adds to events.
+    use_proposed : bool
+        Whether rows are checked with those of them that are only proposed.
 
     Returns
     -------
@@ -65,7 +72,9 @@ def validate_dataset(
     if not folder.is_dir():
         raise BidsmillError("there is no dataset to validate", file=folder, expected="a folder")
     validator, found = run_validator(folder, timeout=timeout)
-    hed, hed_found = run_hed_validation(folder, hed_version)
+    hed, hed_found = run_hed_validation(
+        folder, hed_version, config=hed_config, use_proposed=use_proposed
+    )
     own = [{**check, "source": "bidsmill"} for check in cross_checks]
     issues = sorted((_ordered(i) for i in [*found, *hed_found, *own]), key=_order)
     kept = [issue for issue in issues if issue["code"] not in ignore]

@@ -83,6 +83,13 @@ def malformed(query: str, start: int, problem: str, todo: str = "") -> BidsmillE
     )
 
 
+def nested_too_deeply(query: str) -> BidsmillError:
+    """Return the error of a query that Python cannot follow into its brackets and negations."""
+    return BidsmillError(
+        "the HED query is nested too deeply, or joins too many parts", found=f"{query[:60]} ..."
+    )
+
+
 def parse_query(query: str, prefixes: Collection[str] = ()) -> Leaf | Join:
     """Return the tree of a query.
 
@@ -101,7 +108,10 @@ def parse_query(query: str, prefixes: Collection[str] = ()) -> Leaf | Join:
     tokens = _tokens(query, prefixes)
     if not tokens:
         raise malformed(query, 0, "it is empty")
-    return _tree(query, _checked(query, tokens))
+    try:
+        return _tree(query, _checked(query, tokens))
+    except RecursionError:
+        raise nested_too_deeply(query) from None
 
 
 def with_tags(tree: Leaf | Join, rewrite: Callable[[Token], str]) -> Leaf | Join:

@@ -12,8 +12,18 @@ from typing import Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.formats.hed_query import Join, Leaf, Token, malformed, parse_query, with_tags
+from bidsmill.formats.hed_query import (
+    Join,
+    Leaf,
+    Token,
+    malformed,
+    nested_too_deeply,
+    parse_query,
+    with_tags,
+)
 
+# Parsed strings that a process keeps for later queries.
+PARSED_KEPT = 16_384
 # [prefix:][library_]major.minor.patch, as in HEDVersion of dataset_description.json
 # (HED specification, section 7.4.1).
 VERSION = re.compile(r"(?:(?P<prefix>[A-Za-z]+):)?(?:[a-z]+_)?\d+\.\d+\.\d+")
@@ -44,8 +54,10 @@ def _import_inflect() -> None:
     methods: 2.5 s, nearly all that importing hedtools takes, in every process of every run.
     typeguard leaves functions alone under ``python -O``; here it does so for this one module.
     """
-    import typeguard
-
+    try:
+        import typeguard
+    except ImportError:  # an inflect that does without it is quick by itself
+        return
     checked = typeguard.typechecked
     typeguard.typechecked = lambda function: function  # type: ignore[assignment]
     try:
@@ -78,8 +90,13 @@ def load_schema(version: str | Sequence[str] | None) -> Any:
         If hedtools is not installed, or the version is malformed, contradictory or not shipped.
     """
     require_hedtools("reading HED")
+    return _load(_version_parts(version))
+
+
+def _version_parts(version: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the parts of a HED version, the newest standard schema for None."""
     if version is None:
-        return _load((f"{shipped_versions()['standard'][0]}",))
+        return (f"{shipped_versions()['standard'][0]}",)
     versions = [version] if isinstance(version, str) else version
     parts = []
     for part in versions if isinstance(versions, (list, tuple)) else [versions]:
@@ -88,7 +105,7 @@ def load_schema(version: str | Sequence[str] | None) -> Any:
         parts.append(part.strip())
     if not parts:
         raise _unknown_version(version, "a HED version is empty")
-    return _load(tuple(parts))
+    return tuple(parts)
 
 
 def shipped_versions() -> dict[str, list[str]]:
@@ -173,18 +190,59 @@ def search(
         If the query is malformed or names a tag that the schema lacks; if hedtools is missing;
         if the version is not shipped.
     """
-    tree = parse_query(query, _prefixes(version))
     strings = list(strings)
     distinct = {s for s in strings if isinstance(s, str) and s.strip() not in ("", "n/a")}
     if not distinct and version is None:
+        parse_query(query, _prefixes(version))
         return np.zeros(len(strings), dtype=bool)
-    require_hedtools("HED search")
-    schema = load_schema(version)
-    matches = _matcher(with_tags(tree, lambda t: _known_tag(query, t, schema)), query)
-    found = {text for text in distinct if matches(_parsed(text, schema))}
+    prepared = Search(query, version)
+    found = {text for text in distinct if prepared.matches(text)}
     return np.fromiter(
         (isinstance(s, str) and s in found for s in strings), dtype=bool, count=len(strings)
     )
+
+
+class Search:
+    """A query made ready for the strings of one HED version (see `search`).
+
+    Parameters
+    ----------
+    query : str
+        The query.
+    version : str, sequence of str or None
+        The HED version of the strings.
+
+    Attributes
+    ----------
+    reads_values : bool
+        Whether the query asks for a value or an extension (``Label/Face``, ``Duration/*``).
+        If not, strings that differ only in the numbers behind their tags match alike: hedtools
+        compares a bare tag with the terms of the schema (`HedGroup.find_tags_with_term`), and a
+        quoted one with the whole tag.
+
+    Raises
+    ------
+    BidsmillError
+        As for `search`.
+    """
+
+    def __init__(self, query: str, version: str | Sequence[str] | None = None):
+        tree = parse_query(query, _prefixes(version))
+        require_hedtools("HED search")
+        self._parts = _version_parts(version)
+        schema = _load(self._parts)
+        self.reads_values = False
+
+        def rewritten(token: Token) -> str:
+            text = _known_tag(query, token, schema)
+            self.reads_values |= "/" in text or "*" in text
+            return text
+
+        self._matches = _matcher(with_tags(tree, rewritten), query)
+
+    def matches(self, text: str) -> bool:
+        """Tell whether one string matches. A string is parsed once, and kept for later queries."""
+        return self._matches(_parsed(text, self._parts))
 
 
 def _prefixes(version: str | Sequence[str] | None) -> set[str]:
@@ -192,16 +250,27 @@ def _prefixes(version: str | Sequence[str] | None) -> set[str]:
     return {p.partition(":")[0].strip() for p in parts if isinstance(p, str) and ":" in p}
 
 
-def _parsed(text: str, schema: Any) -> Any:
+@functools.lru_cache(maxsize=PARSED_KEPT)
+def _parsed(text: str, parts: tuple[str, ...]) -> Any:
     from hed import HedString
 
-    return HedString(text, schema)
+    return HedString(text, _load(parts))
 
 
 def _matcher(tree: Leaf | Join, query: str) -> Callable[[Any], bool]:
     """Return a function that tells whether a parsed HED string matches."""
-    evaluate = _evaluator(tree, query)
-    return lambda string: bool(string.children) and evaluate(string)
+    try:
+        evaluate = _evaluator(tree, query)
+    except RecursionError:
+        raise nested_too_deeply(query) from None
+
+    def matches(string: Any) -> bool:
+        try:
+            return bool(string.children) and evaluate(string)
+        except RecursionError:
+            raise nested_too_deeply(query) from None
+
+    return matches
 
 
 def _evaluator(tree: Leaf | Join, query: str) -> Callable[[Any], bool]:

@@ -8,6 +8,7 @@ from typing import Any
 from bidsmill.formats import files
 from bidsmill.report import counts, drawing
 from bidsmill.report.inputs import Inputs, read_inputs
+from bidsmill.report.meaning import meaning_section
 from bidsmill.report.pictures import (
     amplitude_section,
     balance_section,
@@ -56,6 +57,7 @@ def write_report(results: Path, page: Path, *, dataset: str) -> None:
             "equipment": _equipment(inputs),
             "changes": _changes(Path(results)),
             "fate": _fate_section(inputs),
+            "meaning": meaning_section(inputs),
             "split": {**_split_facts(inputs), **balance_section(inputs)},
             "responses": response_section(inputs, signals),
             "spectra": spectra_section(inputs, signals),

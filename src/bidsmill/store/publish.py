@@ -14,18 +14,19 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import certificate, files, manifest, tables
+from bidsmill.formats.column_words import PUBLISHED
 
 log = logging.getLogger(__name__)
 
-# Tables and pages of a dataset that are published as they are: kind -> file name.
+# Tables and pages of a dataset that are published as they are: kind -> file names.
 SINGLE_FILES = {
-    "events": "events.tsv",
-    "recordings": "recordings.tsv",
-    "channels": "channels.tsv",
-    "validation": "validation.json",
-    "dataset": "dataset.json",
-    "readme": "README.md",
-    "report": "report.html",
+    "events": ["events.tsv", "events.json"],
+    "recordings": ["recordings.tsv", "recordings.json"],
+    "channels": ["channels.tsv", "channels.json"],
+    "validation": ["validation.json"],
+    "dataset": ["dataset.json"],
+    "readme": ["README.md"],
+    "report": ["report.html"],
 }
 
 
@@ -212,14 +213,18 @@ def _publish_tables(target: Target, results: Path, matrices: list[dict]) -> list
     folder = results / "publish"
     tables.write_parquet(folder / "samples.parquet", samples)
     tables.write_tsv(folder / "samples.tsv", samples)
+    files.write_json(
+        folder / "samples.json", {**files.read_json(results / "samples.json"), **PUBLISHED}
+    )
     entries = [
         target.put("samples", folder / "samples.parquet", "samples.parquet"),
         target.put("samples", folder / "samples.tsv", "samples.tsv"),
+        target.put("samples", folder / "samples.json", "samples.json"),
         target.put("split", results / "split.tsv", "split.tsv"),
         target.put("split", results / "split.json", "split.json"),
     ]
-    for kind, name in SINGLE_FILES.items():
-        entries.append(target.put(kind, results / name, name))
+    for kind, names in SINGLE_FILES.items():
+        entries += [target.put(kind, results / name, name) for name in names]
     return entries
 
 

@@ -74,8 +74,8 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``store``, ``locks``, ``batches`` and ``datasets``; each dataset holds all settings, its own
-        first, then those of ``defaults``, then those of the schema.
+        ``store``, ``locks``, ``hed_sidecars``, ``batches`` and ``datasets``; each dataset holds
+        all settings, its own first, then those of ``defaults``, then those of the schema.
 
     Raises
     ------
@@ -91,15 +91,17 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         }
         for name, settings in datasets.items():
             problems.extend(f"datasets.{name}.{text}" for text in contradictions(settings))
-        for key in ("store", "locks"):
+        for key in ("store", "locks", "hed_sidecars"):
             problems.extend(address_problems(key, config.get(key, "")))
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
     batches = _filled(config.get("batches") or {}, schema["properties"]["batches"], schema)
-    store = config.get("store", schema["properties"]["store"]["default"])
-    locks = config.get("locks", schema["properties"]["locks"]["default"])
-    return {"store": store, "locks": locks, "batches": batches, "datasets": datasets}
+    folders = {
+        key: config.get(key, schema["properties"][key]["default"])
+        for key in ("store", "locks", "hed_sidecars")
+    }
+    return {**folders, "batches": batches, "datasets": datasets}
 
 
 def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:
@@ -229,7 +231,8 @@ def _explained(error, schema: dict) -> list[str]:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return [f"{where}: found {error.instance!r}, allowed are {allowed}{hint}"]
     if rule == "oneOf":
-        return [f"{where}: expected exactly one of the keys column, hed"]
+        keys = ", ".join(branch["required"][0] for branch in value)
+        return [f"{where}: expected exactly one of the keys {keys}"]
     if rule == "anyOf":
         return _explained_choice(error, where, schema)
     if rule == "not":

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from bidsmill.workflow.label_problems import label_problems
+
 Settings = dict[str, Any]
 
 # What belongs to some sources only.
@@ -85,11 +87,7 @@ def _labels(settings: Settings) -> Iterator[str]:
         other = seen.setdefault(name.casefold(), name)
         if other != name:
             yield f"labels.{name}: differs from {other!r} in case only, which some readers ignore"
-        for key in ("values", "numeric"):
-            if key in label and "hed" in label:
-                yield f"labels.{name}.{key}: has no meaning with `hed`"
-        if label.get("numeric") and "values" in label:
-            yield f"labels.{name}.values: has no meaning with `numeric: true`"
+        yield from label_problems(name, label)
 
 
 def _channels(settings: Settings) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.bids.crosschecks import cross_check
+from bidsmill.bids.hed_sidecars import read_config_sidecar
 from bidsmill.bids.participants import read_participants
 from bidsmill.bids.validation import fatal_issues, validate_dataset
 from bidsmill.errors import BidsmillError
@@ -18,7 +19,14 @@ from bidsmill.sources.presence import is_locked_file, look_at, read_state
 log = logging.getLogger(__name__)
 
 
-def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> None:
+def validate_locked(
+    dataset_path: Path,
+    output: Path,
+    *,
+    fatal: list[str],
+    hed_sidecar: Path | None = None,
+    use_proposed: bool = False,
+) -> None:
     """Validate the dataset of a lock and write ``validation.json``.
 
     Parameters
@@ -29,11 +37,16 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
         ``validation.json``.
     fatal : list of str
         Issue codes that stop the dataset.
+    hed_sidecar : pathlib.Path, optional
+        ``config/hed/{dataset}.json``, if there is one.
+    use_proposed : bool
+        Whether the proposals in it are used.
 
     Raises
     ------
     BidsmillError
-        If an issue has a fatal code. Nothing else stops a dataset here.
+        If an issue has a fatal code, or the HED sidecar of the config cannot be read. Nothing
+        else stops a dataset here.
     """
     overview = files.read_json(dataset_path)
     lock = files.read_json(dataset_path.parents[1] / "lock.json")
@@ -44,7 +57,12 @@ def validate_locked(dataset_path: Path, output: Path, *, fatal: list[str]) -> No
     checks = cross_check(lock["files"], names if has_table else None, root=root)
     checks += _not_as_locked(dataset_path.parents[1], root, lock["files"], overview["source"])
     result = validate_dataset(
-        root, output=output, hed_version=overview["hed_version"], cross_checks=checks
+        root,
+        output=output,
+        hed_version=overview["hed_version"],
+        cross_checks=checks,
+        hed_config=read_config_sidecar(hed_sidecar) if hed_sidecar else None,
+        use_proposed=use_proposed,
     )
     found = fatal_issues(result, fatal)
     if found:
