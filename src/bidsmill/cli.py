@@ -10,6 +10,7 @@ from typing import Any
 
 from bidsmill.access.query_command import add_query_command
 from bidsmill.errors import BidsmillError
+from bidsmill.split.audit.command import add_command
 from bidsmill.version import __version__
 
 SCHEMA = Path("workflow") / "schemas" / "config.schema.yaml"
@@ -82,6 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     template.add_argument("--force", action="store_true", help="start afresh if it is there")
     template.set_defaults(action=_hed_template)
     add_query_command(commands)
+    split = commands.add_parser(
+        "split",
+        help="keep the split of a dataset with the config",
+        description="Write config/splits/DATASET.tsv, from which every later split starts: who is"
+        " placed there stays placed.",
+    )
+    split.add_argument("dataset", metavar="DATASET")
+    split.add_argument("--adopt", action="store_true", required=True, help="write the table")
+    split.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
+    split.set_defaults(action=_split)
+    add_command(commands)
     return parser
 
 
@@ -100,6 +112,25 @@ def _lock(options: argparse.Namespace):
             )
         else:
             yield from commit_lock(dataset, settings, locks)
+
+
+def _split(options: argparse.Namespace):
+    from bidsmill.workflow.adopt import adopt_split
+
+    config = _config(options.configfile)
+    dataset = options.dataset
+    if dataset not in config["datasets"]:
+        raise BidsmillError(
+            f"the config has no dataset {dataset}",
+            file=options.configfile,
+            expected=", ".join(config["datasets"]),
+        )
+    yield from adopt_split(
+        dataset,
+        store=config["store"],
+        splits=Path(config["splits"]),
+        results=Path("results") / dataset,
+    )
 
 
 def _manifest(options: argparse.Namespace):

@@ -14,6 +14,7 @@ from bidsmill.annotate.batch import annotate_batch
 from bidsmill.annotate.collate import collate_dataset
 from bidsmill.convert.batch import convert_batch
 from bidsmill.formats import files
+from bidsmill.formats.files import canonical_sha256
 from bidsmill.report.describe import describe_dataset
 from bidsmill.report.page import write_report
 from bidsmill.sources.fetch import fetch_batch, fetch_dataset
@@ -21,6 +22,7 @@ from bidsmill.split.dataset import split_dataset
 from bidsmill.store.publish import publish_dataset
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import load_schema, resolve
+from bidsmill.workflow.people import people_of
 from bidsmill.workflow.plan import lock_dataset
 from bidsmill.workflow.validation import validate_locked
 
@@ -46,6 +48,7 @@ TABLES = {
     "events_sidecar": "events.json",
     "samples_sidecar": "samples.json",
     "channels_sidecar": "channels.json",
+    "duplicates": "duplicates.tsv",
     "vocabulary": "labels.json",
 }
 
@@ -65,24 +68,27 @@ def run_stages(folder: Path, config: dict[str, Any], tables_only: bool = False) 
     known = resolve(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
     with contextlib.chdir(folder):
         for name in sorted(known["datasets"]):
-            stages = Stages(name, known["datasets"][name], known["batches"])
+            stages = Stages(name, known)
             stages.lock_and_fetch()
             stages.convert()
             stages.collate()
             if not tables_only:
-                stages.finish(known["store"])
+                stages.finish()
 
 
 class Stages:
     """One dataset of a config, below the current directory."""
 
-    def __init__(self, name: str, settings: dict[str, Any], limits: dict[str, Any]):
-        self.name, self.settings, self.limits = name, settings, limits
+    def __init__(self, name: str, config: dict[str, Any]):
+        self.name, self.config, self.settings = name, config, config["datasets"][name]
         self.results = Path("results") / name
         self.tables = {key: self.results / file for key, file in TABLES.items()}
 
     def own(self, keys: tuple[str, ...]) -> dict[str, Any]:
         return {key: self.settings[key] for key in keys if key in self.settings}
+
+    def described(self) -> dict[str, Any]:
+        return {k: v for k, v in self.settings.items() if k not in NOT_DESCRIBED}
 
     def of_batches(self, stage: str) -> list[Path]:
         return [self.results / stage / f"{batch}.json" for batch in self.batches]
@@ -92,7 +98,9 @@ class Stages:
             self.results / "lock.json",
             dataset=self.name,
             settings=self.own(OF_LOCK),
-            batches=self.limits,
+            batches=self.config["batches"],
+            store=self.config["store"],
+            question=canonical_sha256(self.described()),
         )
         self.overview = self.results / "plan" / "dataset.json"
         self.batches = files.read_json(self.overview)["batches"]
@@ -137,7 +145,7 @@ class Stages:
             settings=self.own(OF_COLLATE),
         )
 
-    def finish(self, store: str) -> None:
+    def finish(self) -> None:
         """Split, validate, describe, report, publish."""
         certificate = self.results / "split.json"
         validation = self.results / "validation.json"
@@ -148,6 +156,9 @@ class Stages:
             dataset=self.name,
             labels=list(self.settings["labels"]),
             settings=self.settings["split"],
+            people=people_of(self.config, self.name),
+            duplicates_path=self.tables["duplicates"],
+            previous_path=self.results / "split-previous.json",
         )
         validate_locked(self.overview, validation, fatal=self.settings["validate"]["fatal"])
         inputs = {
@@ -160,13 +171,12 @@ class Stages:
             "split": certificate,
             "validation": validation,
         }
-        described = {k: v for k, v in self.settings.items() if k not in NOT_DESCRIBED}
         describe_dataset(
             inputs,
             self.results / "dataset.json",
             self.results / "README.md",
             dataset=self.name,
-            settings=described,
+            settings=self.described(),
         )
         write_report(self.results, self.results / "report.html", dataset=self.name)
         publish_dataset(
@@ -174,5 +184,5 @@ class Stages:
             self.of_batches("convert"),
             self.results / "published.json",
             dataset=self.name,
-            store=store,
+            store=self.config["store"],
         )

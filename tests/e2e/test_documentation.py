@@ -17,7 +17,9 @@ from servers.authority import Authority
 from bidsmill.workflow.config import load_schema, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/how-to.md", "docs/sources.md", "docs/hed.md"]
+PAGES = ["README.md", "docs/how-to.md", "docs/sources.md", "docs/hed.md", "docs/split.md"]
+# Pages on which a block of text shows what the block before it prints.
+SHOWN = ["docs/split.md"]
 FAILURES = ["docs/failures.md", "docs/failures.template.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = {"", "mermaid", "text", "bibtex"}
@@ -100,13 +102,14 @@ def renamed(source: Path, target: Path, names: dict[str, str]) -> Path:
 
 def run_block(
     language: str, code: str, folder: Path, environment: dict[str, str] | None = None
-) -> None:
+) -> str:
+    """Run a block and return what it prints."""
     if language in ("yaml", "json"):
         name = re.match(r"# (\S+)\n", code)
         assert name, "a config in the documentation begins with its name: # name.yaml"
         (folder / name.group(1)).write_text(code)
         resolve(yaml.safe_load(code), load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
-        return
+        return ""
     command = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}[language]
     path = f"{folder}/.venv/bin:{os.environ['PATH']}"
     environment = {**os.environ, **(environment or {}), "PATH": path}
@@ -114,16 +117,21 @@ def run_block(
         [*command, code], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{code}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_block_of_the_page_runs(checkout, sample, page, request):
     environment = request.getfixturevalue("archives") if page == "docs/sources.md" else None
-    commands = [block for block in blocks(page) if block[0] not in NOT_RUN]
+    commands = blocks(page)
     if page == "README.md":
-        assert commands.pop(0) == DEMO
+        commands.remove(DEMO)
+    printed = ""
     for language, code in commands:
-        run_block(language, code, checkout, environment)
+        if language not in NOT_RUN:
+            printed = run_block(language, code, checkout, environment)
+        elif language == "text" and page in SHOWN:
+            assert printed == code
 
 
 def test_no_page_is_left_out():

@@ -174,6 +174,7 @@ class Dataset:
             "samples": "samples.parquet",
             "samples_text": "samples.tsv",
             "channels": "channels.tsv",
+            "duplicates": "duplicates.tsv",
             "vocabulary": "labels.json",
             **{f"{name}_sidecar": f"{name}.json" for name in SIDECARS},
         }

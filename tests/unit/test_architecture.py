@@ -22,7 +22,7 @@ ALLOWED = {
     "bids": BASE,
     "sources": BASE | {"bids", "version"},
     "workflow": BASE | {"batches", "bids", "sources"},
-    "cli": BASE | {"access", "annotate", "sources", "version", "workflow"},
+    "cli": BASE | {"access", "annotate", "sources", "split", "version", "workflow"},
     "access": {"errors", "formats"},
     **{stage: BASE | {"batches", "bids", "sources", "version"} for stage in STAGES},
     "__init__": {"access", "errors", "version"},

@@ -15,6 +15,7 @@ from bidsmill.formats.certificate import (
     group_ids,
     read_split,
     side_of_rows,
+    split_level_of_rows,
     write_split,
 )
 
@@ -99,7 +100,7 @@ def test_files_come_back_as_they_were_written(tmp_path):
     onsets = [1 / 3, 0.1 + 0.2, 1e-7, 12345.678901234567]
     name = "sub-01_task-x_eeg"
     records = [(f"{name}@{i}", "train", name, o, o + 1 / RATE) for i, o in enumerate(onsets)]
-    table = table_of([*records, (f"{name}@9", "none", name)], "time")
+    table = table_of([*records, (f"{name}@9", "none", name)], "time").assign(members=name)
     paths = tmp_path / "split.tsv", tmp_path / "split.json"
     certificate = {"contract": "1", "status": "done", "objective": 0.1}
     write_split(*paths, table, certificate)
@@ -108,8 +109,31 @@ def test_files_come_back_as_they_were_written(tmp_path):
     assert found["onset_start"].tolist()[:4] == onsets
     assert document == certificate
     text = paths[0].read_text().splitlines()
-    assert text[0] == "\t".join(GROUP_COLUMNS)
-    assert text[-1] == f"{name}@9\ttime\tnone\t1\t0\t{name}\tn/a\tn/a"
+    assert text[0] == "\t".join([*GROUP_COLUMNS, "members"])
+    assert text[-1] == f"{name}@9\ttime\tnone\t1\t0\t{name}\tn/a\tn/a\t{name}"
+
+
+def test_a_table_without_members_is_read_as_one_of_single_members(tmp_path):
+    paths = tmp_path / "split.tsv", tmp_path / "split.json"
+    table = table_of([("sub-01", "train"), ("sub-02", "test")], "subject")
+    write_split(*paths, table, {"contract": "1"})
+    lines = [line.rsplit("\t", 1)[0] for line in paths[0].read_text().splitlines()]
+    paths[0].write_text("\n".join(lines) + "\n")
+    assert "members" not in paths[0].read_text()
+    assert read_split(*paths)[0]["members"].tolist() == ["sub-01", "sub-02"]
+
+
+def test_members_stand_on_the_side_of_their_group():
+    samples = fixed_windows(RECORDINGS, windows=2)
+    table = table_of([("sub-01", "test")], "subject").assign(members="sub-01, sub-02")
+    sides = ["test"] * 6 + ["none"] * 4
+    assert side_of_rows(samples, table).tolist() == sides
+    assert split_level_of_rows(samples, table).tolist() == ["subject"] * 6 + [""] * 4
+    name, other = "sub-01_ses-1_task-x_run-1_eeg", "sub-02_task-x_eeg"
+    table = table_of([(f"{name}@1", "test", name, 0.0, 0.0)], "time")
+    sides = ["test", "none", "none", "none", "test", "none"] + ["none"] * 4
+    table = table.assign(members=f"{name}, {other}")
+    assert side_of_rows(samples, table).tolist() == sides
 
 
 def test_what_is_not_of_this_contract_is_refused(tmp_path):

@@ -156,11 +156,12 @@ def stored(results: Results, name: str) -> Path:
 def test_samples_get_split_file_and_layout(published):
     frame = tables.read_parquet(stored(published, "samples.parquet"))
     kept = published.samples.columns
-    assert list(frame.columns) == [*kept, "split", "file", "layout"]
+    assert list(frame.columns) == [*kept, "split", "split_level", "file", "layout"]
     pd.testing.assert_frame_equal(frame[kept], published.samples, check_dtype=False)
     layouts = {recording.name: recording.layout for recording in published.recordings}
     for row in frame.to_dict("records"):
         assert row["split"] == ("test" if row["subject"] in TEST_SUBJECTS else "train")
+        assert row["split_level"] == "subject"
         assert row["layout"] == layouts[row["recording"]]
         assert Path(row["file"]).name.startswith(f"{row['recording']}-")
         with MatrixFile(published.store / row["file"]) as file:

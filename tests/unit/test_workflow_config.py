@@ -506,9 +506,12 @@ def test_whatever_is_given_the_answer_is_for_people(schema, content):
 
 def test_every_setting_is_spelt_out(schema):
     resolved = resolve(config(), schema)
-    assert set(resolved) == {"store", "locks", "hed_sidecars", "batches", "datasets"}
+    folders = {"store", "locks", "hed_sidecars", "splits"}
+    assert set(resolved) == {*folders, "same_subject", "batches", "datasets"}
     assert resolved["store"] == "results/store"
     assert resolved["locks"] == "config/locks"
+    assert resolved["splits"] == "config/splits"
+    assert resolved["same_subject"] == []
     assert resolved["batches"] == {"recordings": 64, "gigabytes": 20}
     assert resolved["datasets"]["a"] == {
         "source": "sample",
@@ -541,6 +544,10 @@ def test_every_setting_is_spelt_out(schema):
             "fallback": "refuse",
             "gap": 10,
             "seed": 0,
+            "fixed": None,
+            "move": {},
+            "release": [],
+            "folds": None,
         },
         "validate": {"fatal": []},
         "on_bad_recording": "quarantine",

@@ -1,7 +1,8 @@
 """The tables of a dataset: recordings, events, samples with their labels, channels.
 
 Input: the manifests of all batches, participants.tsv. Output: recordings.tsv, events.tsv,
-samples.parquet, samples.tsv, channels.tsv, a JSON sidecar for each of them, labels.json.
+samples.parquet, samples.tsv, channels.tsv, a JSON sidecar for each of them, duplicates.tsv,
+labels.json.
 """
 
 
@@ -22,6 +23,7 @@ rule collate:
         events_sidecar="results/{dataset}/events.json",
         samples_sidecar="results/{dataset}/samples.json",
         channels_sidecar="results/{dataset}/channels.json",
+        duplicates="results/{dataset}/duplicates.tsv",
         vocabulary="results/{dataset}/labels.json",
     log:
         "results/{dataset}/logs/collate.log",

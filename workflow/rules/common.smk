@@ -4,11 +4,13 @@ import json
 
 from bidsmill.batches import batch_name
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.files import canonical_sha256
 from bidsmill.sources.place import is_remote
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import check_duplicates, load_schema, resolve
 from bidsmill.workflow import jobs
 from bidsmill.workflow.losses import tell_losses
+from bidsmill.workflow.people import people_of
 from bidsmill.workflow.summary import print_summary
 from snakemake.exceptions import WorkflowError
 
@@ -38,6 +40,11 @@ ORIGIN = ("source", "path", "id", "url", "manifest")
 CONNECTION = ("endpoint", "profile", "fetch")
 config["connections"] = {
     name: {key: settings[key] for key in CONNECTION if key in settings}
+    for name, settings in CONFIG["datasets"].items()
+}
+# The previous split is taken anew with other settings, but these alone make no new lock.
+config["digests"] = {
+    name: canonical_sha256({k: v for k, v in settings.items() if k not in CONNECTION})
     for name, settings in CONFIG["datasets"].items()
 }
 

@@ -2,15 +2,23 @@
 
 Input: the source that the config names, or the lock that is committed for it (config/locks/).
 Output: lock.json (version, and size, checksum and address of each file) and, undeclared because
-they are replaced only when their bytes differ, plan/{batch}.json and plan/dataset.json. News of
-a source are taken in by --forcerun lock, and by nothing else; `bidsmill lock --update` shows them
-before.
+they are replaced only when their bytes differ, plan/{batch}.json, plan/dataset.json and
+split-previous.json (the split that was adopted in config/splits/, or that of the latest
+version in the store). News of a source are taken in by --forcerun lock, and by nothing else;
+`bidsmill lock --update` shows them before.
 """
+
+
+def adopted_split_of(wildcards):
+    """Return the split that is kept with the config for a dataset, if there is one."""
+    path = Path(CONFIG["splits"]) / f"{wildcards.dataset}.tsv"
+    return [str(path)] if path.is_file() else []
 
 
 checkpoint lock:
     input:
         committed=committed_lock_of,
+        adopted=adopted_split_of,
     output:
         lock="results/{dataset}/lock.json",
     log:
@@ -24,7 +32,7 @@ checkpoint lock:
         runtime=120,
     params:
         spec=settings_of(*ORIGIN, "version", "include", "folders"),
-        batches=CONFIG["batches"],
+        shared={key: CONFIG[key] for key in ("batches", "store")},
         code=code_of("lock"),
     message:
         "lock {wildcards.dataset}"

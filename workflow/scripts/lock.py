@@ -17,7 +17,9 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             settings=snakemake.params.spec
             | snakemake.config["connections"][snakemake.wildcards.dataset],
-            batches=snakemake.params.batches,
+            **snakemake.params.shared,
             take_news=news_are_asked_for(),
-            committed=next((Path(path) for path in snakemake.input), None),
+            committed=next(map(Path, snakemake.input.committed), None),
+            adopted=next(map(Path, snakemake.input.adopted), None),
+            question=snakemake.config["digests"][snakemake.wildcards.dataset],
         )

@@ -18,4 +18,8 @@ if __name__ == "__main__":
             dataset=snakemake.wildcards.dataset,
             labels=list(snakemake.params.spec["labels"]),
             settings=snakemake.params.spec["split"],
+            people=snakemake.params.people,
+            duplicates_path=Path(snakemake.input.duplicates),
+            previous_path=Path(snakemake.input.previous),
+            fixed_path=next(map(Path, snakemake.input.fixed), None),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.annotate.definitions import definitions_of
-from bidsmill.annotate.duplicates import duplicate_issues, find_duplicates
+from bidsmill.annotate.duplicates import duplicate_issues, duplicates_table, find_duplicates
 from bidsmill.annotate.events_table import EVENT_COLUMNS, events_table
 from bidsmill.annotate.label_words import label_entry
 from bidsmill.annotate.labels import apply_labels
@@ -90,8 +90,8 @@ def collate_dataset(
         ``fetch/dataset.json``.
     outputs : dict
         ``recordings``, ``events``, ``samples``, ``samples_text``, ``channels``,
-        ``vocabulary``, and ``recordings_sidecar``, ``events_sidecar``, ``samples_sidecar``,
-        ``channels_sidecar`` -> path.
+        ``duplicates``, ``vocabulary``, and ``recordings_sidecar``, ``events_sidecar``,
+        ``samples_sidecar``, ``channels_sidecar`` -> path.
     dataset : str
         Dataset id.
     settings : dict
@@ -116,12 +116,8 @@ def collate_dataset(
             expected=f"{len(overview['recordings'])}",
             todo="snakemake --cores 2 -R convert (with the --configfile of this run)",
         )
-    parts = [
-        _part(dataset, results, stem, converted[stem], annotated[stem])
-        for stem in sorted(converted)
-    ]
-    missing = files.read_json(fetched_path)["missing"]
-    state = read_state(results, "dataset")
+    parts = [_part(dataset, results, s, converted[s], annotated[s]) for s in sorted(converted)]
+    missing, state = files.read_json(fetched_path)["missing"], read_state(results, "dataset")
     repairs = Repairs(**settings["repairs"])
     participants, notes = locked_participants(overview, missing, state, repairs)
     events, first_rows = events_table(parts)
@@ -131,7 +127,8 @@ def collate_dataset(
     found = apply_labels(samples, labels, of_event, version, proposed=proposed)
     samples = _with_labels(with_quality(samples, parts, exclude), found.columns)
     recordings = recordings_table(parts, members, annotated, participants, events, samples)
-    twins = find_duplicates({p.stem: p.detail["quality"]["signal"] for p in parts if p.detail})
+    prints = {p.stem: p.detail["quality"]["signal"] for p in parts if p.detail}
+    twins, duplicates = find_duplicates(prints), duplicates_table(prints, members)
     insert_quality_facts(recordings, parts, exclude, twins)
     issues = duplicate_issues(twins, {stem: member["data"] for stem, member in members.items()})
     whole = {"recordings": recordings, "events": events, "samples": samples}
@@ -140,6 +137,7 @@ def collate_dataset(
         "events": {n: source_column(events[n]) for n in events if n not in EVENT_COLUMNS},
     }
     _write_tables(outputs, {**whole, "channels": channels_table(parts)}, own, version)
+    tables.write_tsv(outputs["duplicates"], duplicates)
     spoken = {
         "labels": found.vocabulary,
         "unclear": found.unclear,

@@ -31,6 +31,11 @@ GROUP_COLUMNS = (
     "onset_start",
     "onset_stop",
 )
+# What a table has besides. Tables written before groups could be merged lack it.
+MEMBERS = "members"
+SEPARATOR = ", "
+# The fold of each group, from "1": only in the table of a split that has folds.
+FOLD = "fold"
 # BIDS 1.10, "Empty-room MEG recordings": sub-emptyroom is a reserved label, not a participant.
 EMPTY_ROOM = "emptyroom"
 
@@ -92,17 +97,16 @@ def group_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     samples : pandas.DataFrame
         One row per window.
     table : pandas.DataFrame
-        Groups, with `group` and `level`; at level `time` also `recording`, `onset_start` and
-        `onset_stop` (s): a piece covers the rows of its recording with
-        ``onset_start <= onset <= onset_stop``.
+        Groups, with `group` and `level`, and `members`: the subjects, sessions or recordings
+        of the group (the group itself where the column is absent). At level `time` also
+        `recording`, `onset_start` and `onset_stop` (s): a piece covers the rows of its members,
+        which are recordings, with ``onset_start <= onset <= onset_stop``.
 
     Returns
     -------
     numpy.ndarray
         Shape (rows,), dtype object; '' where no group covers the row.
     """
-    import pandas as pd
-
     groups = np.full(len(samples), "", dtype=object)
     for level in LEVELS:
         part = table[table["level"] == level]
@@ -111,10 +115,31 @@ def group_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
         if level == "time":
             found = _piece_of_rows(samples, part)
         else:
-            found = group_ids(samples, level)
-            found[~pd.Series(found).isin(part["group"]).to_numpy()] = ""
+            group_of = dict(zip(*members_of(part), strict=True))
+            ids = group_ids(samples, level)
+            found = np.array([group_of.get(i, "") for i in ids], dtype=object).reshape(len(ids))
         groups = np.where(groups == "", found, groups)
     return groups
+
+
+def members_of(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return every member of every group, and beside each the name of its group.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Groups. Where `members` is absent or empty, a group has one member: itself, or at level
+        `time` its recording.
+    """
+    members: list[str] = []
+    groups: list[str] = []
+    single = np.where(table["level"] == "time", table.get("recording", ""), table["group"])
+    stated = table[MEMBERS] if MEMBERS in table else [""] * len(table)
+    for group, alone, text in zip(table["group"], single, stated, strict=True):
+        own = str(text).split(SEPARATOR) if isinstance(text, str) and text else [str(alone)]
+        members += own
+        groups += [str(group)] * len(own)
+    return members, groups
 
 
 def _piece_of_rows(samples: pd.DataFrame, pieces: pd.DataFrame) -> np.ndarray:
@@ -130,8 +155,10 @@ def _piece_of_rows(samples: pd.DataFrame, pieces: pd.DataFrame) -> np.ndarray:
         first=pd.to_numeric(pieces["onset_start"], errors="coerce"),
         last=pd.to_numeric(pieces["onset_stop"], errors="coerce"),
     )
-    used = bounds[bounds["first"].notna()].sort_values("first")
-    for name, part in used.groupby("recording", sort=False):
+    used = bounds[bounds["first"].notna()].sort_values("first").drop_duplicates("group")
+    members, names = members_of(used)
+    covered = used.set_index("group").loc[names].reset_index().assign(recording=members)
+    for name, part in covered.groupby("recording", sort=False):
         rows = rows_of.get(str(name))
         if rows is None:
             continue
@@ -187,12 +214,14 @@ def write_split(
     Parameters
     ----------
     table : pandas.DataFrame
-        Groups with the columns of `GROUP_COLUMNS`, sorted by the caller.
+        Groups with the columns of `GROUP_COLUMNS`, sorted by the caller, and `members`;
+        perhaps `fold`.
     certificate : dict
         The certificate; its key `contract` must be the contract of this module.
     """
     _check(table, certificate, table_path, certificate_path)
-    tables.write_tsv(table_path, table[list(GROUP_COLUMNS)])
+    optional = [FOLD] if FOLD in table else []
+    tables.write_tsv(table_path, _with_members(table)[[*GROUP_COLUMNS, MEMBERS, *optional]])
     files.write_json(certificate_path, certificate)
 
 
@@ -204,8 +233,10 @@ def read_split(
     Returns
     -------
     table : pandas.DataFrame
-        The columns of `GROUP_COLUMNS`; `rows` and `rows_excluded` are int64, `onset_start` and
-        `onset_stop` float64 (s, NaN where a group is not a piece of time).
+        The columns of `GROUP_COLUMNS`, and `members` (text, separated by ``, ``), and `fold` if
+        the split has folds (text, from ``1``, '' for groups on no side); `rows` and
+        `rows_excluded` are int64, `onset_start` and `onset_stop` float64 (s, NaN where a group is
+        not a piece of time).
     certificate : dict
         The content of `split.json`.
 
@@ -224,7 +255,52 @@ def read_split(
             table[name] = table[name].replace("", "nan").astype("float64")
     except ValueError as error:
         raise BidsmillError("a split table holds no number", file=table_path, found=error) from None
-    return table, certificate
+    return _with_members(table), certificate
+
+
+def _with_members(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its column `members` filled."""
+    members: dict[str, list[str]] = {}
+    for member, group in zip(*members_of(table), strict=True):
+        members.setdefault(group, []).append(member)
+    return table.assign(**{MEMBERS: [SEPARATOR.join(members[str(g)]) for g in table["group"]]})
+
+
+def split_level_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """Return the level of the split of each row of `samples`: how much its side proves.
+
+    Parameters
+    ----------
+    samples, table
+        As for `side_of_rows`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype object: a level, '' for rows on no side.
+    """
+    placed = table[table["split"] != "none"]
+    level_of = dict(zip(placed["group"], placed["level"], strict=True))
+    groups = group_of_rows(samples, table)
+    return np.array([level_of.get(g, "") for g in groups], dtype=object).reshape(len(samples))
+
+
+def fold_of_rows(samples: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """Return the fold of each row of `samples`.
+
+    Parameters
+    ----------
+    samples, table
+        As for `side_of_rows`; the table has the column `fold`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows,), dtype object: ``1``, ``2``, ...; '' for rows in no fold.
+    """
+    fold_of = dict(zip(table["group"], table[FOLD], strict=True))
+    groups = group_of_rows(samples, table)
+    return np.array([fold_of.get(g, "") for g in groups], dtype=object).reshape(len(samples))
 
 
 def _check(table, certificate, table_path, certificate_path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bidsmill.formats import files
 from bidsmill.report import counts, drawing
+from bidsmill.report.baseline import baseline_section
 from bidsmill.report.inputs import Inputs, read_inputs
 from bidsmill.report.meaning import meaning_section
 from bidsmill.report.pictures import (
@@ -59,6 +60,7 @@ def write_report(results: Path, page: Path, *, dataset: str) -> None:
             "fate": _fate_section(inputs),
             "meaning": meaning_section(inputs),
             "split": {**_split_facts(inputs), **balance_section(inputs)},
+            "baseline": baseline_section(inputs),
             "responses": response_section(inputs, signals),
             "spectra": spectra_section(inputs, signals),
             "amplitudes": amplitude_section(inputs, amplitudes),

@@ -187,6 +187,8 @@ def check_lock(content: Any, path: Path) -> dict[str, Any]:
             todo="remove it, and write it again: bidsmill lock",
         )
     wrong = [key for key, kind in SHAPE.items() if not isinstance(content.get(key), kind)]
+    if "split" in content and not _is_split(content["split"]):
+        wrong.append("split")
     if not wrong and not isinstance(content["source"].get("kind"), str):
         wrong = ["source"]
     if not wrong:
@@ -201,6 +203,12 @@ def check_lock(content: Any, path: Path) -> dict[str, Any]:
         )
     check_names(content["files"], str(path))
     return content
+
+
+def _is_split(split: Any) -> bool:
+    """Return whether something is what a lock says of the previous split."""
+    keys = ("source", "version", "sha256")
+    return isinstance(split, dict) and all(isinstance(split.get(key), str) for key in keys)
 
 
 def _is_entry(entry: Any) -> bool:

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import certificate, tables
-from bidsmill.split import groups, proof, strata
-from bidsmill.split.optimiser import Choice, choose_groups
+from bidsmill.split import groups, strata
+from bidsmill.split.attempt import Attempt, attempt
+from bidsmill.split.audit.finding import summary
+from bidsmill.split.audit.run import audit_results
+from bidsmill.split.given import Given, given_table, read_given
+from bidsmill.split.merging import Links, merge_units, read_links
+from bidsmill.split.placed import Held, Previous, prior_sides, read_previous
+from bidsmill.split.settings import Settings, plain, read_settings
+from bidsmill.split.statement import Case, certificate_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# With two groups there is nothing to choose: one of them would be the whole test side.
-FEWEST_GROUPS = 3
-# A side whose share of all rows is further from the wish than this is no answer to the wish.
-FURTHEST_SHARE = 0.15
 NEEDED = ("recording", "row", "onset", "start", "stop", "subject", "session", "excluded")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a configuration asks of a split; the fields are the keys of `split:`."""
-
-    test: float = 0.2
-    validation: float = 0.0
-    group: str = "subject"
-    stratify: Any = "labels"
-    fallback: str = "refuse"
-    gap: float = 10.0
-    seed: int = 0
-
-    def levels(self) -> list[str]:
-        """Return the levels that may be used, the wished one first."""
-        order = certificate.LEVELS
-        first = order.index(self.group)
-        last = first if self.fallback == "refuse" else order.index(self.fallback)
-        return list(order[first : max(first, last) + 1])
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A split at one level, or the reason why there is none."""
-
-    level: str
-    table: pd.DataFrame
-    reason: str = ""
-    test: Choice | None = None
-    validation: Choice | None = None
-    impossible: np.ndarray | None = None
 
 
 def split_dataset(
@@ -64,11 +33,17 @@ def split_dataset(
     dataset: str,
     labels: list[str],
     settings: dict[str, Any],
+    people: Mapping[str, Any] | None = None,
+    duplicates_path: Path | None = None,
+    previous_path: Path | None = None,
+    fixed_path: Path | None = None,
 ) -> dict[str, Any]:
     """Split one dataset and write the table of groups and the certificate.
 
-    A level is refused if fewer than 3 groups (4 with validation) have rows that count, or if
-    the share of test (or of validation) in all rows ends further than 0.15 from the wish. Then
+    Who is one person, and recordings that share signals, are one group. Groups that were placed
+    before stay where they are; the others are chosen around them. A level is refused if fewer
+    than 3 groups (4 with validation) have rows that count, or if, with nobody placed before, the
+    share of test (or of validation) in all rows ends further than 0.15 from the wish. Then
     the next level up to `fallback` is tried. A refused split, for this reason or for a wrong
     configuration, is written with every group ``none`` and the reason; it is no error.
 
@@ -84,8 +59,16 @@ def split_dataset(
         The label columns of the dataset.
     settings : dict
         Keys `test`, `validation` (shares), `group` (level), `stratify` ("labels" or a list of
-        columns), `fallback` ("refuse" or the last level to try), `gap` (s, level `time`) and
-        `seed`; defaults as in `Settings`.
+        columns), `fallback` ("refuse" or the last level to try), `gap` (s, level `time`),
+        `seed`, `fixed`, `move` and `release`; defaults as in `Settings`.
+    people : mapping, optional
+        What the config says of people: `same`, `mirrors`, `elsewhere` (see `merging.read_links`).
+    duplicates_path : pathlib.Path, optional
+        `duplicates.tsv`: recordings that share signals.
+    previous_path : pathlib.Path, optional
+        `split-previous.json`: the split before this one.
+    fixed_path : pathlib.Path, optional
+        The table that `fixed` names.
 
     Returns
     -------
@@ -95,19 +78,35 @@ def split_dataset(
     Raises
     ------
     BidsmillError
-        If `samples.parquet` cannot be read or lacks a column that every dataset has.
+        If `samples.parquet` cannot be read or lacks a column that every dataset has, or another
+        file cannot be read.
     """
     samples = tables.read_parquet(samples_path)
     missing = [name for name in NEEDED if name not in samples]
     if missing:
         raise BidsmillError("samples lack columns", file=samples_path, found=", ".join(missing))
-    table, content = split_samples(samples, dataset=dataset, labels=labels, settings=settings)
+    table, content = split_samples(
+        samples,
+        dataset=dataset,
+        labels=labels,
+        settings=settings,
+        links=read_links(duplicates_path, people),
+        previous=None if previous_path is None else read_previous(previous_path),
+        given=None if fixed_path is None else read_given(fixed_path),
+    )
     certificate.write_split(table_path, certificate_path, table, content)
     return content
 
 
 def split_samples(
-    samples: pd.DataFrame, *, dataset: str, labels: list[str], settings: dict[str, Any]
+    samples: pd.DataFrame,
+    *,
+    dataset: str,
+    labels: list[str],
+    settings: dict[str, Any],
+    links: Links | None = None,
+    previous: Previous | None = None,
+    given: Given | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Split the rows of one dataset; return the table of groups and the certificate.
 
@@ -117,175 +116,90 @@ def split_samples(
         One row per window.
     dataset, labels, settings
         As for `split_dataset`.
+    links : Links, optional
+        What is known to be the same.
+    previous : Previous, optional
+        The split before this one.
+    given : Given, optional
+        A split that is used as it is.
     """
+    links = links or Links()
     wish, columns, attempts = Settings(), [], []
+    unknown: list[str] = []
+    prior = prior_sides(samples, previous)
     try:
         wish = read_settings(settings)
         columns = strata.strata_of(samples, strata.chosen_columns(samples, labels, wish.stratify))
+        if given is None:
+            attempts = _attempts(samples, columns, wish, links, previous)
+        else:
+            made, unknown = _given(samples, wish, links, given)
+            attempts = [made]
         problem = ""
     except BidsmillError as error:
         problem = error.message()
-    for level in [] if problem else wish.levels():
-        attempts.append(_attempt(samples, columns, wish, level))
-        if not attempts[-1].reason:
-            break
-    if not attempts or attempts[-1].reason:
-        table = groups.group_table(samples, wish.group, share=wish.test, gap=wish.gap)
-        done = Attempt(wish.group, table, reason=problem or attempts[-1].reason)
+    if problem or attempts[-1].reason:
+        done = _unplaced(samples, wish, wish.group, links, problem or attempts[-1].reason)
     else:
         done = attempts[-1]
     table = groups.count_rows(samples, done.table, strata.kept_rows(samples))
-    content = _certificate(dataset, samples, columns, wish, attempts, done, table)
-    content["settings"] = _plain({**asdict(wish), **settings}) if problem else asdict(wish)
+    case = Case(dataset, samples, columns, wish, links, previous, prior, given, unknown)
+    content = certificate_of(case, attempts, done, table)
+    content["settings"] = plain({**wish.stated(), **settings}) if problem else wish.stated()
+    content["audit"] = _audit_of_tables(samples, table, content, dataset, labels)
     return table, content
 
 
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """Keep what JSON can hold of settings that may be wrong; the rest as Python shows it."""
-
-    def fits(value: Any) -> bool:
-        if isinstance(value, float):
-            return math.isfinite(value)
-        return value is None or isinstance(value, str | int)
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
-        return value if fits(value) else repr(value)
-
-    return {str(name): plain(value) for name, value in settings.items()}
-
-
-def read_settings(settings: dict[str, Any]) -> Settings:
-    """Check the settings of a split.
-
-    Raises
-    ------
-    BidsmillError
-        If a key is unknown or a value is out of its range.
-    """
-    unknown = sorted(set(settings) - set(Settings.__dataclass_fields__))
-    if unknown:
-        expected = ", ".join(Settings.__dataclass_fields__)
-        raise BidsmillError("split: unknown keys", found=", ".join(unknown), expected=expected)
-    wish = Settings(**settings)
-    levels = ", ".join(certificate.LEVELS)
-    for name in ("test", "validation", "gap", "seed"):
-        value = getattr(wish, name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise BidsmillError(f"split: {name} is no number", found=repr(value))
-    if not (0 < wish.test < 1 and wish.validation >= 0 and wish.test + wish.validation < 1):
-        raise BidsmillError(
-            "split: the shares leave nothing for a side",
-            found=f"test {wish.test}, validation {wish.validation}",
-            expected="test in (0, 1), validation 0 or more, together below 1",
-        )
-    if wish.group not in certificate.LEVELS:
-        raise BidsmillError("split: unknown group", found=repr(wish.group), expected=levels)
-    if wish.fallback not in ("refuse", *certificate.LEVELS):
-        expected = f"refuse, {levels}"
-        raise BidsmillError("split: unknown fallback", found=repr(wish.fallback), expected=expected)
-    if not 0 <= wish.gap < float("inf") or wish.seed != int(wish.seed) or wish.seed < 0:
-        raise BidsmillError(
-            "split: gap or seed out of range",
-            found=f"gap {wish.gap}, seed {wish.seed}",
-            expected="gap of 0 s or more, seed a whole number of 0 or more",
-        )
-    return replace(wish, seed=int(wish.seed))
-
-
-def _attempt(samples, columns, wish: Settings, level: str) -> Attempt:
-    """Split at one level, or say why that cannot be done."""
-    counted = strata.counted_rows(samples)
-    table = groups.group_table(samples, level, share=wish.test, gap=wish.gap)
-    rows, counts = _counts(samples, columns, table, counted)
-    fewest = FEWEST_GROUPS + (wish.validation > 0)
-    usable = int((rows > 0).sum())
-    if usable < fewest:
-        noun = "group has" if usable == 1 else "groups have"
-        reason = f"level {level}: {usable} {noun} rows that count; {fewest} are needed"
-        return Attempt(level, table, reason=reason)
-    possible = (counts > 0).sum(axis=0) >= 2
-    weights = strata.stratum_weights(columns, possible)
-    names = table["group"].tolist()
-    test = choose_groups(names, counts, rows, weights, wish.test, seed=wish.seed)
-    table.loc[table["group"].isin(test.groups), "split"] = "test"
-    validation = None
-    if wish.validation > 0:
-        table = groups.apply_guard(samples, table, wish.gap)
-        rows, counts = _counts(samples, columns, table, counted)
-        free = (table["split"] == "none").to_numpy() & (rows > 0)
-        if free.sum() < 2:
-            reason = f"level {level}: fewer than two groups are left beside test and its guard"
-            return Attempt(level, table, reason=reason)
-        validation = choose_groups(
-            [name for name, is_free in zip(names, free, strict=True) if is_free],
-            counts[free],
-            rows[free],
-            strata.stratum_weights(columns, (counts[free] > 0).sum(axis=0) >= 2),
-            wish.validation / (1 - wish.test),
-            seed=wish.seed,
-        )
-        table.loc[table["group"].isin(validation.groups), "split"] = "validation"
-    covers = (level != "time") | table["onset_start"].notna()
-    table.loc[(table["split"] == "none") & covers, "split"] = "train"
-    table = groups.apply_guard(samples, table, wish.gap)
-    reason = _reason_against(samples, table, wish, level, counted)
-    return Attempt(level, table, reason, test, validation, ~possible)
-
-
-def _counts(samples, columns, table, counted) -> tuple[np.ndarray, np.ndarray]:
-    """Count rows and strata of each group over the rows that count."""
-    numbers = np.where(counted, groups.group_numbers(samples, table), -1)
-    rows = np.bincount(numbers[numbers >= 0], minlength=len(table))
-    return rows, strata.count_strata(columns, numbers, len(table))
-
-
-def _reason_against(samples, table, wish: Settings, level: str, counted) -> str:
-    """Return why a split at this level must not be used, or ''."""
-    side = certificate.side_of_rows(samples, table)[counted]
-    on_a_side = max(1, int((side != "none").sum()))
-    for name, share in (("test", wish.test), ("validation", wish.validation)):
-        reached = int((side == name).sum()) / on_a_side
-        if abs(reached - share) > FURTHEST_SHARE + 1e-9:
-            return (
-                f"level {level}: the nearest share of {name} is {reached:.3f}, "
-                f"further than {FURTHEST_SHARE} from the wish of {share}"
-            )
-    if not (side == "train").any():
-        return f"level {level}: the gap of {wish.gap} s leaves no row for train"
-    overlapping = groups.overlapping_windows(samples, table)
-    if overlapping:
-        return f"level {level}: {overlapping} windows overlap windows of another side"
-    return ""
-
-
-def _certificate(dataset, samples, columns, wish, attempts, done, table) -> dict[str, Any]:
-    """Put together what the split is, how good it is, and what proves it."""
-    counted = strata.counted_rows(samples)
-    side = certificate.side_of_rows(samples, table)
-    status = "refused" if done.reason else "done"
-    refusals = [{"level": a.level, "reason": a.reason} for a in attempts if a.reason]
-    kept = strata.kept_rows(samples)
-    balance, impossible = proof.balance(columns, side, counted, done.impossible, wish.test)
-    return {
-        "contract": certificate.CONTRACT,
-        "dataset": dataset,
-        "status": status,
-        "reason": done.reason or "; ".join(r["reason"] for r in refusals),
-        "level": done.level,
-        "level_wished": wish.group,
-        "refused_levels": refusals,
-        "settings": {},
-        "method": proof.method_text(wish, done.level) if status == "done" else "",
-        "seed": wish.seed,
-        **proof.choice_record(done.test),
-        "validation": proof.choice_record(done.validation) if done.validation else None,
-        "groups": proof.side_counts(table["split"].to_numpy(dtype=object)),
-        "rows": proof.side_counts(side[kept]),
-        "rows_excluded": proof.side_counts(side[~kept]),
-        "balance": balance,
-        "impossible": impossible,
-        "proof": proof.proof_of(samples, table, side, done.level),
-        "inputs": proof.input_digest(samples, [column.name for column in columns]),
+def _audit_of_tables(samples, table, content, dataset: str, labels: list[str]) -> dict[str, Any]:
+    """Return what the audit says that needs no signals; copies of them are merged before."""
+    kinds = {
+        name: "number" if samples[name].dtype.kind == "f" else "class"
+        for name in labels
+        if name in samples
     }
+    findings = audit_results(samples, table, content, dataset=dataset, labels=kinds)
+    return {"of": "tables", **summary(findings)}
+
+
+def _attempts(
+    samples: pd.DataFrame,
+    columns: list[strata.Column],
+    wish: Settings,
+    links: Links,
+    previous: Previous | None,
+) -> list[Attempt]:
+    """Try one level after the other; the last attempt is the one that counts."""
+    prior = prior_sides(samples, previous)
+    before = previous.level() if previous else ""
+    levels = wish.levels()
+    attempts: list[Attempt] = []
+    for level in levels:
+        if before in levels and levels.index(level) < levels.index(before):
+            reason = f"level {level}: the split before is by {before}, and groups stay as they were"
+            made = _unplaced(samples, wish, level, links, reason)
+        else:
+            made = attempt(samples, columns, wish, level, links, prior)
+        attempts.append(made)
+        if not made.reason:
+            break
+    return attempts
+
+
+def _unplaced(samples, wish: Settings, level: str, links: Links, reason: str) -> Attempt:
+    """Return a split that puts nobody on a side, and why."""
+    merging = merge_units(samples, level, links)
+    table = groups.group_table(samples, level, share=wish.test, gap=wish.gap, joined=merging.first)
+    return Attempt(level, table, Held(), merging, reason)
+
+
+def _given(
+    samples: pd.DataFrame, wish: Settings, links: Links, given: Given
+) -> tuple[Attempt, list[str]]:
+    """Take a given split as it is; it is refused only if nobody trains or nobody is tested."""
+    table, unknown = given_table(samples, given)
+    level = str(table["level"].iloc[0]) if len(table) else wish.group
+    made = Attempt(level, table, Held(), merge_units(samples, level, links))
+    missing = [side for side in ("train", "test") if not (table["split"] == side).any()]
+    if missing:
+        return made.refused(f"{given.name} puts nobody of the dataset on {missing[0]}"), unknown
+    return made, unknown

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bidsmill.formats.certificate import (
     GROUP_COLUMNS,
+    MEMBERS,
+    SEPARATOR,
     group_ids,
     group_of_rows,
     rows_by_value,
@@ -23,7 +26,14 @@ FEWEST_PIECES, MOST_PIECES = 5, 20
 PRECEDENCE = ("test", "validation", "train")
 
 
-def group_table(samples: pd.DataFrame, level: str, *, share: float, gap: float) -> pd.DataFrame:
+def group_table(
+    samples: pd.DataFrame,
+    level: str,
+    *,
+    share: float,
+    gap: float,
+    joined: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Return the groups of a level, sorted by id, all with split ``none``.
 
     Parameters
@@ -39,47 +49,71 @@ def group_table(samples: pd.DataFrame, level: str, *, share: float, gap: float) 
         Share of test, in (0, 1).
     gap : float
         Guard between two sides within a recording (s); used at level `time` only.
+    joined : mapping, optional
+        Member (at `time` a recording) -> the smallest member of its group, as
+        `merging.merge_units` finds them. Joined recordings are not cut into pieces: the same
+        signal may stand at other times in each.
 
     Returns
     -------
     pandas.DataFrame
-        The columns of `bidsmill.formats.certificate.GROUP_COLUMNS`; counts are 0.
+        The columns of `bidsmill.formats.certificate.GROUP_COLUMNS` and `members`; counts are 0.
     """
     import pandas as pd
 
+    joined = joined or {}
+    records = []
     if level == "time":
-        records = _pieces(samples, share, gap)
+        numbers = [samples[n].to_numpy(dtype=float) for n in ("onset", "start", "stop")]
+        for first, recordings in _clusters(samples, "run", joined).items():
+            if len(recordings) == 1:
+                records += _pieces(numbers, recordings[first], first, share, gap)
+            else:
+                onset = numbers[0][np.concatenate([*recordings.values()])]
+                onset = onset[np.isfinite(onset)]
+                if len(onset):
+                    span = float(onset.min()), float(onset.max())
+                    records.append((f"{first}@1", first, *span, SEPARATOR.join(recordings)))
     else:
-        names = sorted(set(group_ids(samples, level)) - {""})
-        records = [(name, "", np.nan, np.nan) for name in names]
-    frame = pd.DataFrame(records, columns=["group", "recording", "onset_start", "onset_stop"])
+        for first, units in _clusters(samples, level, joined).items():
+            records.append((first, "", np.nan, np.nan, SEPARATOR.join(units)))
+    columns = ["group", "recording", "onset_start", "onset_stop", MEMBERS]
+    frame = pd.DataFrame(records, columns=columns)
     frame[["onset_start", "onset_stop"]] = frame[["onset_start", "onset_stop"]].astype(float)
     frame = frame.assign(level=level, split="none", rows=0, rows_excluded=0)
-    return frame[list(GROUP_COLUMNS)].sort_values("group", kind="stable", ignore_index=True)
+    frame = frame[[*GROUP_COLUMNS, MEMBERS]]
+    return frame.sort_values("group", kind="stable", ignore_index=True)
 
 
-def _pieces(samples: pd.DataFrame, share: float, gap: float) -> list[tuple]:
-    """Cut every recording of a participant; return (group, recording, first, last onset)."""
-    onset = samples["onset"].to_numpy(dtype=float)
-    start = samples["start"].to_numpy(dtype=float)
-    stop = samples["stop"].to_numpy(dtype=float)
-    wished = int(np.clip(round(1 / share), FEWEST_PIECES, MOST_PIECES))
-    records = []
-    for name, rows in rows_by_value(group_ids(samples, "run")).items():
-        rows = rows[np.isfinite(onset[rows])]
-        if name == "" or not len(rows):
-            continue
-        distinct = np.unique(onset[rows])
-        number = min(wished, len(distinct))
-        rate = samples_per_second(onset[rows], start[rows])
-        if rate > 0:
-            span = (stop[rows].max() - start[rows].min()) / rate
-            window = (stop[rows] - start[rows]).max() / rate
-            # The small addition keeps a whole quotient from falling to the number below it.
-            number = min(number, int(span / (gap + window) + 1e-9))
-        for k, part in enumerate(np.array_split(distinct, max(1, number)), 1):
-            records.append((f"{name}@{k}", name, float(part[0]), float(part[-1])))
-    return records
+def _clusters(
+    samples: pd.DataFrame, level: str, joined: Mapping[str, str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return, by the smallest member, the members of each group and their rows, in order."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for unit, rows in rows_by_value(group_ids(samples, level)).items():
+        if unit:
+            found.setdefault(joined.get(unit, unit), {})[unit] = rows
+    return found
+
+
+def _pieces(numbers, rows: np.ndarray, name: str, share: float, gap: float) -> list[tuple]:
+    """Cut one recording; return (group, recording, first and last onset, members)."""
+    onset, start, stop = (v[rows] for v in numbers)
+    start, stop, onset = (v[np.isfinite(onset)] for v in (start, stop, onset))
+    if not len(onset):
+        return []
+    distinct = np.unique(onset)
+    number = min(int(np.clip(round(1 / share), FEWEST_PIECES, MOST_PIECES)), len(distinct))
+    rate = samples_per_second(onset, start)
+    if rate > 0:
+        span = (stop.max() - start.min()) / rate
+        window = (stop - start).max() / rate
+        # The small addition keeps a whole quotient from falling to the number below it.
+        number = min(number, int(span / (gap + window) + 1e-9))
+    return [
+        (f"{name}@{k}", name, float(part[0]), float(part[-1]), name)
+        for k, part in enumerate(np.array_split(distinct, max(1, number)), 1)
+    ]
 
 
 def samples_per_second(onset: np.ndarray, start: np.ndarray) -> float:

@@ -5,13 +5,16 @@ The program, over classes of groups with equal counts (x: how many groups of a c
     minimise    sum over terms of weight * |rows taken / rows in all - share|
     subject to  x integer, 0 <= x <= groups of the class, 1 <= sum of x <= groups - 1
 
-A term is a stratum, or all rows together. The weights sum to 1, so the objective is a weighted
-mean of deviations of shares: 0.01 is one percentage point.
+Groups may be held inside or outside beforehand: their rows are then no part of the choice, and the
+sum of x may be 0 (or all) if one is inside (or outside). A term is a stratum, or all rows together.
+The weights sum to 1, so the objective is a weighted mean of deviations of shares: 0.01 is one
+percentage point.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -20,6 +23,7 @@ import numpy as np
 
 from bidsmill.errors import BidsmillError
 from bidsmill.split.search import Terms, search
+from bidsmill.split.start import stratified_choices
 
 # All stops are counts or gaps, never the clock. Measured on one core: 1.5 billion cells of the
 # search per second; a node costs about a microsecond per nonzero of the program.
@@ -68,6 +72,7 @@ def choose_groups(
     share: float,
     *,
     seed: int = 0,
+    held: Mapping[str, bool] | None = None,
 ) -> Choice:
     """Choose the groups whose rows come nearest to a share of every stratum and of all rows.
 
@@ -90,6 +95,9 @@ def choose_groups(
         The wished share of rows, in (0, 1).
     seed : int
         Seed of the search and of the solver.
+    held : mapping, optional
+        Group -> whether it is chosen, for groups about which there is no choice. The others are
+        chosen around them, and the bound holds for any choice that leaves them.
 
     Returns
     -------
@@ -99,7 +107,7 @@ def choose_groups(
     Raises
     ------
     BidsmillError
-        If fewer than two groups have rows, or the solver fails.
+        If fewer than two groups have rows, if all are held on one side, or the solver fails.
     """
     order = sorted(range(len(groups)), key=lambda i: _order_key(groups[i], seed))
     order = [i for i in order if rows[i] > 0]
@@ -107,9 +115,22 @@ def choose_groups(
         raise BidsmillError(
             "fewer than two groups have rows", found=len(order), expected="2 or more"
         )
-    terms, members = _terms(np.asarray(counts)[order], np.asarray(rows)[order], weights, share)
+    counts, rows = np.asarray(counts)[order], np.asarray(rows)[order]
+    places = [(held or {}).get(groups[i]) for i in order]
+    if None not in places and len(set(places)) == 1:
+        raise BidsmillError(
+            "every group with rows is held on one side", expected="a group on either side"
+        )
+    terms, members = _terms(counts, rows, weights, share, places)
     bound = _bound_of_whole_rows(terms)
-    taken = search(terms, seed, SEARCH_WORK, enough=bound + ABSOLUTE_GAP)
+
+    def starts() -> Iterator[np.ndarray]:
+        for chosen in stratified_choices(counts, rows, share):
+            start = np.array([int(chosen[m].sum()) for m in members], dtype=np.int64)
+            if terms.least <= start.sum() <= terms.most:
+                yield start
+
+    taken = search(terms, seed, SEARCH_WORK, bound + ABSOLUTE_GAP, starts)
     nodes, solver = 0, _solver_name()
     objective = terms.objective(taken)
     if objective - bound > ABSOLUTE_GAP and np.count_nonzero(terms.counts) <= LARGEST_PROGRAM:
@@ -118,7 +139,8 @@ def choose_groups(
         if terms.objective(found) < objective:
             taken, objective = found, terms.objective(found)
     bound = min(bound, objective)
-    chosen = [groups[order[i]] for c, m in enumerate(members) for i in m[: taken[c]]]
+    chosen = [groups[i] for i, place in zip(order, places, strict=True) if place]
+    chosen += [groups[order[i]] for c, m in enumerate(members) for i in m[: taken[c]]]
     return Choice(tuple(sorted(chosen)), objective, bound, objective - bound, nodes, solver)
 
 
@@ -150,8 +172,11 @@ def _order_key(group: str, seed: int) -> str:
     return group if seed == 0 else hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
 
 
-def _terms(counts, rows, weights, share) -> tuple[Terms, list[np.ndarray]]:
-    """Merge terms that always deviate alike, and groups that count alike."""
+def _terms(counts, rows, weights, share, places) -> tuple[Terms, list[np.ndarray]]:
+    """Merge terms that always deviate alike, and groups that count alike.
+
+    `places` says of each group whether it is held inside (True), outside (False) or free (None).
+    """
     columns = np.column_stack([rows, counts]).astype(np.int64)
     weight = np.concatenate([[1.0], np.asarray(weights, dtype=float)])
     merged: dict[tuple[int, ...], float] = {}
@@ -162,15 +187,20 @@ def _terms(counts, rows, weights, share) -> tuple[Terms, list[np.ndarray]]:
     matrix = np.array(list(merged), dtype=np.int64)
     classes: dict[tuple[int, ...], list[int]] = {}
     for i, vector in enumerate(matrix.T.tolist()):
-        classes.setdefault(tuple(vector), []).append(i)
+        if places[i] is None:
+            classes.setdefault(tuple(vector), []).append(i)
     members = [np.array(m) for m in classes.values()]
     values = np.array(list(merged.values()))
+    inside = np.array([place is True for place in places])
     terms = Terms(
-        counts=np.array(list(classes), dtype=np.int64).T.copy(),
+        counts=np.array(list(classes), dtype=np.int64).reshape(len(classes), len(matrix)).T.copy(),
         sizes=np.array([len(m) for m in members], dtype=np.int64),
         totals=matrix.sum(axis=1),
         weights=values / values.sum(),
         share=float(share),
+        base=matrix[:, inside].sum(axis=1),
+        least=0 if inside.any() else 1,
+        most=places.count(None) - (False not in places),
     )
     return terms, members
 
@@ -178,16 +208,18 @@ def _terms(counts, rows, weights, share) -> tuple[Terms, list[np.ndarray]]:
 def _least_deviations(terms: Terms) -> np.ndarray:
     """Return the least |rows taken / total - share| of each term; shape (terms,).
 
-    Taken rows are a multiple of the greatest common divisor of the groups' rows, so a wish
-    between two multiples cannot be met exactly.
+    Rows taken beside the base are a multiple of the greatest common divisor of the groups' rows,
+    from none to all of them, so a wish between two multiples, or beyond, cannot be met exactly.
     """
     wish = Fraction(str(terms.share))
     least = []
-    for column, total in zip(terms.counts, terms.totals.tolist(), strict=True):
-        step = int(np.gcd.reduce(column))
-        exact = wish * total / step
-        part = exact - floor(exact)
-        least.append(float(min(part, 1 - part) * step / total))
+    taken = terms.rows_of(np.zeros(len(terms.sizes), dtype=np.int64)).tolist()
+    free = (terms.counts @ terms.sizes).tolist()
+    for place, total in enumerate(terms.totals.tolist()):
+        step = max(1, int(np.gcd.reduce(terms.counts[place], initial=0)))
+        exact = (wish * total - taken[place]) / step
+        nearest = min(max(floor(exact + Fraction(1, 2)), 0), free[place] // step)
+        least.append(float(abs(exact - nearest) * step / total))
     return np.array(least)
 
 
@@ -241,7 +273,7 @@ def _solve(terms: Terms, start: np.ndarray, seed: int) -> tuple[np.ndarray, floa
     info = highs.getInfo()
     values = np.array(highs.getSolution().col_value[: len(terms.sizes)])
     taken = np.clip(np.rint(values).astype(np.int64), 0, terms.sizes)
-    if not 1 <= taken.sum() < terms.sizes.sum():
+    if not terms.least <= taken.sum() <= terms.most:
         taken = start
     bound = info.mip_dual_bound / SCALE
     return taken, bound if np.isfinite(bound) else 0.0, int(info.mip_node_count)
@@ -263,17 +295,16 @@ def _program(terms: Terms):
             [np.ones((1, n_classes)), np.zeros((1, 2 * n_terms))],
         ]
     )
-    wish = np.full(n_terms, terms.share * SCALE)
+    nothing = np.zeros(n_classes, dtype=np.int64)
+    wish = (terms.share - terms.rows_of(nothing) / terms.totals) * SCALE
     lp = highspy.HighsLp()
     lp.num_row_, lp.num_col_ = matrix.shape
     lp.col_cost_ = np.concatenate([np.zeros(n_classes), terms.weights, terms.weights])
     lp.col_lower_ = np.zeros(matrix.shape[1])
     lp.col_upper_ = np.concatenate([terms.sizes, np.full(2 * n_terms, infinity)])
     # The tolerance keeps rounding from cutting off a solution that meets the bound exactly.
-    lp.row_lower_ = np.concatenate([wish, least - 1e-7, [1.0]])
-    lp.row_upper_ = np.concatenate(
-        [wish, np.full(n_terms, infinity), [float(terms.sizes.sum() - 1)]]
-    )
+    lp.row_lower_ = np.concatenate([wish, least - 1e-7, [float(terms.least)]])
+    lp.row_upper_ = np.concatenate([wish, np.full(n_terms, infinity), [float(terms.most)]])
     kinds = highspy.HighsVarType
     lp.integrality_ = [kinds.kInteger] * n_classes + [kinds.kContinuous] * (2 * n_terms)
     row, column = np.nonzero(matrix)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.formats.certificate import SIDES, group_ids, rows_by_value, text_column
+from bidsmill.split.folds import Fold
 from bidsmill.split.groups import overlapping_windows
 from bidsmill.split.optimiser import ABSOLUTE_GAP, Choice
 from bidsmill.split.strata import Column, value_texts
@@ -41,6 +42,23 @@ def choice_record(choice: Choice | None) -> dict[str, Any]:
         "nodes": choice.nodes,
         "solver": choice.solver,
     }
+
+
+def fold_records(folds: tuple[Fold, ...], table: pd.DataFrame) -> list[dict[str, Any]] | None:
+    """Return size and quality of every fold; None where there are none."""
+    if not folds:
+        return None
+    rows_of = dict(zip(table["group"], table["rows"], strict=True))
+    return [
+        {
+            "fold": str(number),
+            "groups": len(fold.groups),
+            "rows": int(sum(rows_of[name] for name in fold.groups)),
+            "objective": round(fold.objective, DIGITS),
+            "bound": round(fold.bound, DIGITS),
+        }
+        for number, fold in enumerate(folds, 1)
+    ]
 
 
 def balance(
@@ -97,7 +115,11 @@ def balance(
 
 
 def proof_of(
-    samples: pd.DataFrame, table: pd.DataFrame, side: np.ndarray, level: str
+    samples: pd.DataFrame,
+    table: pd.DataFrame,
+    side: np.ndarray,
+    level: str,
+    people: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return what the sides have in common: subjects and overlapping windows.
 
@@ -111,10 +133,14 @@ def proof_of(
         Shape (rows,): side of each row.
     level : str
         Level of the groups.
+    people : numpy.ndarray, optional
+        Shape (rows,): the person of each row, where some have several names.
     """
+    if people is None:
+        people = group_ids(samples, "subject")
     shared = [
         name
-        for name, rows in rows_by_value(group_ids(samples, "subject")).items()
+        for name, rows in rows_by_value(people).items()
         if name and len(set(side[rows]) - {"none"}) > 1
     ]
     if not (side != "none").any():

@@ -8,6 +8,7 @@ problem always gives the same answer.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +38,10 @@ class Terms:
         Shape (terms,), float64, of sum 1.
     share : float
         The wished share of each total, in (0, 1).
+    base : numpy.ndarray or None
+        Shape (terms,), int64: rows of groups that are taken whatever is chosen; None is none.
+    least, most : int
+        The fewest and the most groups that may be chosen; a negative `most` counts from all.
     """
 
     counts: np.ndarray
@@ -44,9 +49,16 @@ class Terms:
     totals: np.ndarray
     weights: np.ndarray
     share: float
+    base: np.ndarray | None = None
+    least: int = 1
+    most: int = -1
     steps: np.ndarray = field(init=False)
 
     def __post_init__(self):
+        if self.base is None:
+            object.__setattr__(self, "base", np.zeros(len(self.totals), dtype=np.int64))
+        if self.most < 0:
+            object.__setattr__(self, "most", int(self.sizes.sum()) + self.most)
         factors = self.weights / self.totals
         object.__setattr__(self, "steps", self.counts * factors[:, np.newaxis])
 
@@ -63,11 +75,15 @@ class Terms:
         numpy.ndarray
             Shape (terms,), float64.
         """
-        return self.deviations_of(self.counts @ taken)
+        return self.deviations_of(self.rows_of(taken))
+
+    def rows_of(self, taken: np.ndarray) -> np.ndarray:
+        """Return the rows taken of each term (shape (terms,), int64), with those of the base."""
+        return self.base + self.counts @ taken
 
     def objective(self, taken: np.ndarray) -> float:
         """Return the weighted mean of the absolute deviations of shares."""
-        return self.objective_of(self.counts @ taken)
+        return self.objective_of(self.rows_of(taken))
 
     def objective_of(self, rows: np.ndarray) -> float:
         """Return the objective where `rows` (shape (terms,), int64) rows are taken."""
@@ -78,19 +94,28 @@ class Terms:
         return self.weights * (rows / self.totals - self.share)
 
 
-def search(terms: Terms, seed: int, work: int, enough: float) -> np.ndarray:
-    """Look for a good choice of groups; at least one is taken and at least one is left.
+def search(
+    terms: Terms,
+    seed: int,
+    work: int,
+    enough: float,
+    starts: Callable[[], Iterable[np.ndarray]] = tuple,
+) -> np.ndarray:
+    """Look for a good choice of groups, as many as the terms allow.
 
     Parameters
     ----------
     terms : Terms
-        What is to be balanced; two groups or more.
+        What is to be balanced.
     seed : int
         Seed of the kicks.
     work : int
         How many cells (terms x classes) may be evaluated, about; the greedy choice always ends.
     enough : float
         The search ends at an objective of this or less.
+    starts : callable
+        Gives other choices to begin with, shaped as the result; asked only if the greedy choice
+        is not good enough. The result is never worse than any of them.
 
     Returns
     -------
@@ -99,11 +124,19 @@ def search(terms: Terms, seed: int, work: int, enough: float) -> np.ndarray:
     """
     steps = _Steps(terms, work)
     steps.begin(np.zeros(len(terms.sizes), dtype=np.int64))
-    steps.value = np.inf
+    if terms.least > 0:
+        steps.value = np.inf
     while steps.add():
         pass
+    if terms.most == 0:
+        return steps.taken
     steps.descend()
     best, value = steps.taken.copy(), steps.value
+    for start in starts() if value > max(enough, ROUNDING) else ():
+        if terms.objective(start) < value - ROUNDING:
+            steps.begin(start.copy())
+            steps.descend()
+            best, value = steps.taken.copy(), steps.value
     chance = random.Random(seed)
     idle = 0
     while idle < KICKS_WITHOUT_GAIN and not steps.spent() and value > max(enough, ROUNDING):
@@ -136,14 +169,14 @@ class _Steps:
         self.terms = terms
         self.limit = limit
         self.work = 0
-        self.most = int(terms.sizes.sum()) - 1
+        self.least, self.most = terms.least, terms.most
         self._columns = np.ascontiguousarray(terms.counts.T)
         self._cells = np.empty_like(terms.steps)
 
     def begin(self, taken: np.ndarray) -> None:
         """Stand at a choice (which is changed from here on)."""
         self.taken = taken
-        self.rows = self.terms.counts @ taken
+        self.rows = self.terms.rows_of(taken)
         self.number = int(taken.sum())
         self.value = self.terms.objective_of(self.rows)
 
@@ -161,7 +194,7 @@ class _Steps:
                     improved |= self._exchange(place)
 
     def add(self) -> bool:
-        """Take the group that helps most, if one does and another is left."""
+        """Take the group that helps most, if one does and one more may be taken."""
         if self.number >= self.most:
             return False
         place, value = self._best_entry(self.rows)
@@ -173,7 +206,7 @@ class _Steps:
     def _exchange(self, place: int) -> bool:
         """Give up one group of a class, or exchange it for the best other one."""
         without = self.rows - self._columns[place]
-        alone = self.terms.objective_of(without) if self.number > 1 else np.inf
+        alone = self.terms.objective_of(without) if self.number > self.least else np.inf
         self.taken[place] -= 1
         other, value = self._best_entry(without)
         self.taken[place] += 1

@@ -207,6 +207,9 @@ def _publish_tables(target: Target, results: Path, matrices: list[dict]) -> list
     table, _ = certificate.read_split(results / "split.tsv", results / "split.json")
     samples = tables.read_parquet(results / "samples.parquet")
     samples["split"] = certificate.side_of_rows(samples, table)
+    samples["split_level"] = certificate.split_level_of_rows(samples, table)
+    if certificate.FOLD in table:
+        samples[certificate.FOLD] = certificate.fold_of_rows(samples, table)
     for column, key in (("file", "path"), ("layout", "layout")):
         by_recording = {entry["recording"]: entry[key] for entry in matrices}
         samples[column] = samples["recording"].map(by_recording).astype(object)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
-from bidsmill.workflow.contradictions import address_problems, contradictions
+from bidsmill.workflow.contradictions import address_problems, contradictions, unknown_datasets
 
 # Keys on which the schema makes depend what else may stand beside them.
 DECIDING = {"source", "kind"}
@@ -74,8 +74,9 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``store``, ``locks``, ``hed_sidecars``, ``batches`` and ``datasets``; each dataset holds
-        all settings, its own first, then those of ``defaults``, then those of the schema.
+        ``store``, ``locks``, ``hed_sidecars``, ``splits``, ``same_subject``, ``batches`` and
+        ``datasets``; each dataset holds all settings, its own first, then those of ``defaults``,
+        then those of the schema.
 
     Raises
     ------
@@ -91,17 +92,18 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         }
         for name, settings in datasets.items():
             problems.extend(f"datasets.{name}.{text}" for text in contradictions(settings))
-        for key in ("store", "locks", "hed_sidecars"):
+        for key in ("store", "locks", "hed_sidecars", "splits"):
             problems.extend(address_problems(key, config.get(key, "")))
+        problems.extend(unknown_datasets(config))
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
     batches = _filled(config.get("batches") or {}, schema["properties"]["batches"], schema)
-    folders = {
-        key: config.get(key, schema["properties"][key]["default"])
-        for key in ("store", "locks", "hed_sidecars")
+    top = {
+        key: copy.deepcopy(config.get(key, schema["properties"][key]["default"]))
+        for key in ("store", "locks", "hed_sidecars", "splits", "same_subject")
     }
-    return {**folders, "batches": batches, "datasets": datasets}
+    return {**top, "batches": batches, "datasets": datasets}
 
 
 def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:

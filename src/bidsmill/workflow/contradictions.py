@@ -46,6 +46,15 @@ def address_problems(key: str, address: str) -> Iterator[str]:
         yield f"{key}: found {address!r}; write the folder out, `~` is not replaced"
 
 
+def unknown_datasets(config: dict[str, Any]) -> Iterator[str]:
+    """Say which people the config declares in datasets that it does not have."""
+    known = list(config["datasets"])
+    for names in config.get("same_subject", []):
+        for name in names:
+            if name.split("/")[0] not in known:
+                yield f"same_subject: found {name!r}, expected a dataset of: {', '.join(known)}"
+
+
 def _source(settings: Settings) -> Iterator[str]:
     source = settings["source"]
     for key, sources in ORIGIN_KEYS.items():
@@ -111,6 +120,15 @@ def _split(settings: Settings) -> Iterator[str]:
     split = settings["split"]
     if split["test"] + split["validation"] >= 1:
         yield "split: test and validation leave nothing for training"
+    if split["fixed"] is not None:
+        for key in ("move", "release", "validation"):
+            if split[key]:
+                yield f"split.{key}: has no meaning with `fixed`, which says where everybody is"
+    for name, side in split["move"].items():
+        if name in split["release"]:
+            yield f"split.release: {name!r} stands in `move`, too"
+        if side == "validation" and not split["validation"]:
+            yield f"split.move: puts {name!r} on validation, which has no share"
     names = split["stratify"] if isinstance(split["stratify"], list) else []
     for name in map(str, names):
         if name not in settings["labels"] and not name.startswith("participant_"):

@@ -21,6 +21,7 @@ from bidsmill.sources.remote_files import require_space
 from bidsmill.sources.selection import files_of_dataset
 from bidsmill.workflow.committed import committed_lock, keep_lock, kept_lock, look_at_folder
 from bidsmill.workflow.news import changes_since
+from bidsmill.workflow.previous import write_previous
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,11 @@ def lock_dataset(
     batches: dict[str, Any],
     committed: Path | None = None,
     take_news: bool = True,
+    store: str = "",
+    adopted: Path | None = None,
+    question: str = "",
 ) -> None:
-    """Lock a dataset and write the plans beside the lock.
+    """Lock a dataset and write the plans beside the lock, and the split before this one.
 
     Plans are not declared as outputs and are replaced only when their bytes differ, so that a
     batch in which nothing changed does not run again.
@@ -58,6 +62,12 @@ def lock_dataset(
         A lock that was made before and is used as it is: the source is not asked.
     take_news : bool
         Whether to ask the source although the lock of the run before is still there.
+    store : str
+        Folder of the store, whose latest version has the previous split; '' for none.
+    adopted : pathlib.Path, optional
+        A table of the previous split that is kept with the config.
+    question : str
+        sha256 of the settings of the dataset: the previous split is taken anew if they change.
 
     Raises
     ------
@@ -90,8 +100,18 @@ def lock_dataset(
     if is_remote(settings):
         require_space(root, _missing(lock, recordings, overview))
     again = _with_passing_problems(results)
+    # What does not concern the plans: they stay when only the previous split is another.
+    stated = lock.pop("split", None)
     write_plans(results / "plan", lock, recordings, batches, overview, again)
-    files.write_json(lock_path, lock)
+    previous = write_previous(
+        results,
+        dataset=dataset,
+        question=files.canonical_sha256([lock["files"], question]),
+        store=store,
+        adopted=adopted,
+        stated=stated,
+    )
+    files.write_json(lock_path, {**lock, "split": previous})
 
 
 def recordings_of(lock: dict[str, Any], root: Path | None) -> list[Recording]:

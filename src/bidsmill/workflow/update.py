@@ -87,7 +87,7 @@ def show_update(
             found=f"neither {path} nor {results / 'lock.json'}",
             todo=f"bidsmill lock {dataset}",
         )
-    old = read_lock(current)
+    old = {key: value for key, value in read_lock(current).items() if key != "split"}
     asked = dict(settings)
     if settings["source"] in VERSIONED:
         asked.pop("version", None)
