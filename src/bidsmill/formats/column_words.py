@@ -124,6 +124,17 @@ PUBLISHED: dict[str, Column] = {
             "none": "on no side",
         },
     },
+    "split_level": {
+        "LongName": "Level of the split",
+        "Description": "What is on one side as a whole; n/a for rows that are on no side.",
+        "Levels": {
+            "subject": "people",
+            "session": "sessions",
+            "run": "recordings",
+            "time": "stretches of a recording",
+        },
+    },
+    "fold": {"LongName": "Fold", "Description": "Which fold the row is in; 1 is test."},
     "file": {"LongName": "File", "Description": "Path of the matrix in the store."},
     "layout": {
         "LongName": "Layout",

@@ -216,8 +216,9 @@ def _publish_tables(target: Target, results: Path, matrices: list[dict]) -> list
     folder = results / "publish"
     tables.write_parquet(folder / "samples.parquet", samples)
     tables.write_tsv(folder / "samples.tsv", samples)
+    added = {column: entry for column, entry in PUBLISHED.items() if column in samples}
     files.write_json(
-        folder / "samples.json", {**files.read_json(results / "samples.json"), **PUBLISHED}
+        folder / "samples.json", {**files.read_json(results / "samples.json"), **added}
     )
     entries = [
         target.put("samples", folder / "samples.parquet", "samples.parquet"),
