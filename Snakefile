@@ -28,6 +28,7 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     dataset="|".join(DATASETS),
+    together="|".join(CONFIG["together"]) or "(?!)",
     batch=r"b\d+",
     recording=r"sub-[^/]+",
 
@@ -60,6 +61,8 @@ include: "workflow/rules/validate.smk"
 include: "workflow/rules/annotate.smk"
 include: "workflow/rules/convert.smk"
 include: "workflow/rules/collate.smk"
+include: "workflow/rules/split_inputs.smk"
+include: "workflow/rules/split_together.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/describe.smk"
 include: "workflow/rules/report.smk"

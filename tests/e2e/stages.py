@@ -73,6 +73,7 @@ def run_stages(folder: Path, config: dict[str, Any], tables_only: bool = False) 
             stages.convert()
             stages.collate()
             if not tables_only:
+                stages.split()
                 stages.finish()
 
 
@@ -145,14 +146,11 @@ class Stages:
             settings=self.own(OF_COLLATE),
         )
 
-    def finish(self) -> None:
-        """Split, validate, describe, report, publish."""
-        certificate = self.results / "split.json"
-        validation = self.results / "validation.json"
+    def split(self) -> None:
         split_dataset(
             self.tables["samples"],
             self.results / "split.tsv",
-            certificate,
+            self.results / "split.json",
             dataset=self.name,
             labels=list(self.settings["labels"]),
             settings=self.settings["split"],
@@ -160,6 +158,10 @@ class Stages:
             duplicates_path=self.tables["duplicates"],
             previous_path=self.results / "split-previous.json",
         )
+
+    def finish(self) -> None:
+        """Validate, describe, report, publish."""
+        validation = self.results / "validation.json"
         validate_locked(self.overview, validation, fatal=self.settings["validate"]["fatal"])
         inputs = {
             "dataset": self.overview,
@@ -168,7 +170,7 @@ class Stages:
             "recordings": self.tables["recordings"],
             "samples": self.tables["samples"],
             "vocabulary": self.tables["vocabulary"],
-            "split": certificate,
+            "split": self.results / "split.json",
             "validation": validation,
         }
         describe_dataset(

@@ -329,6 +329,53 @@ def test_mistakes_in_a_dataset(schema, settings, message):
     assert len(listed) == (2 if "EEG" in message else 1)
 
 
+SPLIT_AT_ONCE = [
+    ({}, {"x": ["a"]}, "together.x: found ['a'], expected a list of this length at least: 2"),
+    ({}, {"x/y": ["a", "b"]}, "together: the name 'x/y' is not allowed; expected a text that"),
+    ({}, {"x": ["a", "c"]}, "together.x: found 'c', expected a dataset of: a, b"),
+    ({}, {"x": ["a", "b", "a"]}, "together.x: the dataset 'a' stands here twice"),
+    (
+        {"split": {"test": 0.3}},
+        {"x": ["a", "b"]},
+        "together.x: split.test differs (a: 0.2, b: 0.3), expected one value for all",
+    ),
+    ({"split": {"seed": 3}}, {"x": ["a", "b"]}, "together.x: split.seed differs (a: 0, b: 3)"),
+    (
+        {"split": {"fixed": "b.tsv"}},
+        {"x": ["a", "b"]},
+        "datasets.b.split.fixed: has no meaning with together.x",
+    ),
+    ({"split": {"folds": 4}}, {"x": ["a", "b"]}, "datasets.b.split.folds: has no meaning with"),
+]
+
+
+@pytest.mark.parametrize(("settings", "together", "message"), SPLIT_AT_ONCE)
+def test_what_cannot_be_split_at_once(schema, settings, together, message):
+    own = config()["datasets"]["a"]
+    datasets = {"a": own, "b": {**own, **settings}}
+    listed = problems({"datasets": datasets, "together": together}, schema)
+    assert len(listed) == 1 and listed[0].startswith(message)
+
+
+def test_more_that_cannot_be_split_at_once(schema):
+    own = config()["datasets"]["a"]
+    twice = {"datasets": {"a": own, "b": own, "c": own}, "together": {"x": ["a", "b"]}}
+    twice["together"]["y"] = ["c", "b"]
+    message = "together.y: the dataset 'b' stands here and in together.x"
+    assert problems(twice, schema) == [message]
+    named = {"datasets": {"together": own, "b": own}, "together": {"x": ["together", "b"]}}
+    assert problems(named, schema)[0].startswith("datasets: the name 'together' is taken")
+    by_run = {"datasets": {"a": own, "b": own}, "together": {"x": ["a", "b"]}}
+    by_run["defaults"] = {"split": {"group": "run"}}
+    assert [text.split(":")[0] for text in problems(by_run, schema)] == [
+        "datasets.a.split.group",
+        "datasets.b.split.group",
+    ]
+    shared = {"split": {"test": 0.3, "seed": 2}}
+    good = {**by_run, "defaults": shared}
+    assert resolve(good, schema)["together"] == {"x": ["a", "b"]}
+
+
 LABEL = [
     ({"hed": {"x": "Face"}, "values": {"x": 1}}, ".values: has no meaning with `hed`"),
     ({"classes": {"x": {"hed": "A"}}, "numeric": True}, ".numeric: has no meaning with `classes`"),
@@ -507,7 +554,7 @@ def test_whatever_is_given_the_answer_is_for_people(schema, content):
 def test_every_setting_is_spelt_out(schema):
     resolved = resolve(config(), schema)
     folders = {"store", "locks", "hed_sidecars", "splits"}
-    assert set(resolved) == {*folders, "same_subject", "batches", "datasets"}
+    assert set(resolved) == {*folders, "same_subject", "together", "batches", "datasets"}
     assert resolved["store"] == "results/store"
     assert resolved["locks"] == "config/locks"
     assert resolved["splits"] == "config/splits"

@@ -44,7 +44,10 @@ config["connections"] = {
 }
 # The previous split is taken anew with other settings, but these alone make no new lock.
 config["digests"] = {
-    name: canonical_sha256({k: v for k, v in settings.items() if k not in CONNECTION})
+    name: canonical_sha256(
+        {k: v for k, v in settings.items() if k not in CONNECTION}
+        | {"together": own for own in CONFIG["together"].values() if name in own}
+    )
     for name, settings in CONFIG["datasets"].items()
 }
 

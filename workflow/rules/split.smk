@@ -1,26 +1,9 @@
 """Who trains, who tests, and the proof of it.
 
 Input: samples.parquet, duplicates.tsv (recordings that share signals), the split before this one
-(written by `lock`), a split of one's own. Output: split.tsv (one row per group), split.json (the
-certificate).
+(written by `lock`), a split of one's own or one over several datasets (`split_together`). Output:
+split.tsv (one row per group), split.json (the certificate).
 """
-
-
-def previous_split_of(wildcards):
-    """Return the split before this one, once the dataset is locked."""
-    checkpoints.lock.get(dataset=wildcards.dataset)
-    return f"results/{wildcards.dataset}/split-previous.json"
-
-
-def fixed_split_of(wildcards):
-    """Return the table of a split of one's own, if the config names one."""
-    path = CONFIG["datasets"][wildcards.dataset]["split"]["fixed"]
-    return [path] if path else []
-
-
-def people_of_dataset(wildcards):
-    """Return who is the same person under several names."""
-    return people_of(CONFIG, wildcards.dataset)
 
 
 rule split:

@@ -21,5 +21,5 @@ if __name__ == "__main__":
             people=snakemake.params.people,
             duplicates_path=Path(snakemake.input.duplicates),
             previous_path=Path(snakemake.input.previous),
-            fixed_path=next(map(Path, snakemake.input.fixed), None),
+            fixed_paths=list(map(Path, snakemake.input.fixed)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from bidsmill.split import groups, strata
 from bidsmill.split.attempt import Attempt, attempt
 from bidsmill.split.audit.finding import summary
 from bidsmill.split.audit.run import audit_results
-from bidsmill.split.given import Given, given_table, read_given
+from bidsmill.split.given import Given, given_split, given_table
 from bidsmill.split.merging import Links, merge_units, read_links
 from bidsmill.split.placed import Held, Previous, prior_sides, read_previous
 from bidsmill.split.settings import Settings, plain, read_settings
@@ -36,7 +36,7 @@ def split_dataset(
     people: Mapping[str, Any] | None = None,
     duplicates_path: Path | None = None,
     previous_path: Path | None = None,
-    fixed_path: Path | None = None,
+    fixed_paths: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Split one dataset and write the table of groups and the certificate.
 
@@ -67,8 +67,8 @@ def split_dataset(
         `duplicates.tsv`: recordings that share signals.
     previous_path : pathlib.Path, optional
         `split-previous.json`: the split before this one.
-    fixed_path : pathlib.Path, optional
-        The table that `fixed` names.
+    fixed_paths : sequence of pathlib.Path
+        The table that `fixed` names; or table and record of a split over several datasets.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def split_dataset(
         settings=settings,
         links=read_links(duplicates_path, people),
         previous=None if previous_path is None else read_previous(previous_path),
-        given=None if fixed_path is None else read_given(fixed_path),
+        given=given_split(fixed_paths, dataset),
     )
     certificate.write_split(table_path, certificate_path, table, content)
     return content
@@ -195,10 +195,15 @@ def _unplaced(samples, wish: Settings, level: str, links: Links, reason: str) ->
 def _given(
     samples: pd.DataFrame, wish: Settings, links: Links, given: Given
 ) -> tuple[Attempt, list[str]]:
-    """Take a given split as it is; it is refused only if nobody trains or nobody is tested."""
+    """Take a given split as it is; it is refused only if nobody trains or nobody is tested.
+
+    One of several datasets is refused only as a whole: a side that one of them lacks is in others.
+    """
     table, unknown = given_table(samples, given)
     level = str(table["level"].iloc[0]) if len(table) else wish.group
     made = Attempt(level, table, Held(), merge_units(samples, level, links))
+    if given.together is not None:
+        return made.refused(given.together["reason"]), unknown
     missing = [side for side in ("train", "test") if not (table["split"] == side).any()]
     if missing:
         return made.refused(f"{given.name} puts nobody of the dataset on {missing[0]}"), unknown

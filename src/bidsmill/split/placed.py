@@ -195,7 +195,7 @@ def moved_members(
     table: pd.DataFrame,
     prior: np.ndarray,
     held: Held,
-    is_given: bool = False,
+    given: str = "",
 ) -> list[dict[str, Any]]:
     """Return who stands on another side than before, and why.
 
@@ -204,7 +204,8 @@ def moved_members(
     list of dict
         ``group``, ``members``, ``from``, ``to`` and ``why``: ``asked`` (by `move`), ``released``,
         ``merged`` (with members that stood elsewhere), ``validation`` (this side is new or gone),
-        ``level`` (groups are cut in another way than before), ``fixed`` (by a given split).
+        ``level`` (groups are cut in another way than before), or `given`, the word for a split
+        that was made elsewhere.
     """
     numbers = group_numbers(samples, table)
     units = unit_ids(samples, str(table["level"].iloc[0]) if len(table) else "run")
@@ -220,7 +221,7 @@ def moved_members(
             "members": sorted(members),
             "from": side,
             "to": sides[group],
-            "why": "fixed" if is_given else _why(group, side, sides[group], held, table),
+            "why": given or _why(group, side, sides[group], held, table),
         }
         for (group, side), members in sorted(found.items())
     ]

@@ -108,12 +108,15 @@ def certificate_of(
         "previous": _previous(case, done, table, side),
         "remembered": remembered(samples, side, case.previous),
         "fixed": _fixed(case, table, side),
-        "unknown": sorted({*unknown_people(samples, case.links), *done.held.unknown}),
+        "together": _together(case),
+        "unknown": _unknown(case, done),
         "proof": shown,
         "inputs": {
             **proof.input_digest(samples, [column.name for column in case.columns]),
             "previous": case.previous.sha256 if case.previous else "",
-            "fixed": case.given.sha256 if case.given else "",
+            "fixed": "",
+            "together": "",
+            **({case.given.why(): case.given.sha256} if case.given else {}),
             "same": files.canonical_sha256([case.links.signals, case.links.people]),
         },
     }
@@ -126,7 +129,8 @@ def _previous(case: Case, done: Attempt, table: pd.DataFrame, side) -> dict[str,
     units = unit_ids(case.samples, done.level)
     placed, had = side != "none", case.prior != "none"
     held = Held() if done.reason else done.held
-    moved = moved_members(case.samples, table, case.prior, held, is_given=case.given is not None)
+    why = case.given.why() if case.given else ""
+    moved = moved_members(case.samples, table, case.prior, held, why)
     movers = {name for entry in moved for name in entry["members"]}
     stayed = set(units[placed & had]) - movers
     cost = None
@@ -151,7 +155,7 @@ def _previous(case: Case, done: Attempt, table: pd.DataFrame, side) -> dict[str,
 
 def _fixed(case: Case, table: pd.DataFrame, side) -> dict[str, Any] | None:
     """Return where a given split comes from, and whom it does not know."""
-    if case.given is None:
+    if case.given is None or case.given.together is not None:
         return None
     unlisted = table["split"] == "none"
     kept = strata.counted_rows(case.samples)
@@ -163,6 +167,24 @@ def _fixed(case: Case, table: pd.DataFrame, side) -> dict[str, Any] | None:
     }
 
 
+def _together(case: Case) -> dict[str, Any] | None:
+    """Return which datasets were split at once, and how good that split is."""
+    if case.given is None or case.given.together is None:
+        return None
+    record = case.given.together
+    keys = ("objective", "bound", "gap", "nodes", "solver", "validation", "people", "rows", "cost")
+    others = [name for name in record["datasets"] if name != case.dataset]
+    return {"name": record["together"], "with": others, **{key: record[key] for key in keys}}
+
+
+def _unknown(case: Case, done: Attempt) -> list[str]:
+    """Return names in the config that nobody has."""
+    names = {*unknown_people(case.samples, case.links), *done.held.unknown}
+    if case.given is not None and case.given.together is not None:
+        names |= {*case.given.together["unknown"].get(case.dataset, [])}
+    return sorted(names)
+
+
 def _same_people(case: Case) -> list[list[str]]:
     """Return the names of each person who has several, in this dataset or in others."""
     here = [list(names) for names, _ in case.links.people]
@@ -172,6 +194,8 @@ def _same_people(case: Case) -> list[list[str]]:
 
 
 def _method(case: Case, done: Attempt) -> str:
+    if case.given is not None and case.given.together is not None:
+        return str(case.given.together["method"])
     if case.given is not None:
         return (
             f"The split was given ({case.given.name}) and nothing was optimised. Groups that it "

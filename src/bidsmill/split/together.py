@@ -14,6 +14,7 @@ from bidsmill.split import proof, strata
 from bidsmill.split.attempt import FEWEST_GROUPS
 from bidsmill.split.merging import Union
 from bidsmill.split.optimiser import Choice, choose_groups
+from bidsmill.split.placed import STRONGEST, Held, choices_for
 from bidsmill.split.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class Together:
     balance : dict
         Dataset -> rows of every stratum on every side, as in a certificate; the first entry is
         the whole dataset.
+    people : dict
+        Person -> side.
+    unheld : Choice or None
+        What would have been chosen for test if nobody had been placed before.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -44,6 +49,8 @@ class Together:
     validation: Choice | None
     merged: list[list[str]]
     balance: dict[str, list[dict[str, Any]]]
+    people: dict[str, str]
+    unheld: Choice | None
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,16 @@ def split_together(
     settings: Mapping[str, Any],
     *,
     labels: Mapping[str, list[str]],
+    stratify: Mapping[str, Any] | None = None,
+    placed: Mapping[str, Held] | None = None,
 ) -> Together:
     """Split several datasets at once, by people.
 
     A person is on one side in all datasets. What is balanced are all rows together, the rows of
     each dataset, and the strata of each dataset; each of these weighs the same, as in the split
-    of one dataset. The answer depends on the order of neither datasets nor rows.
+    of one dataset. The answer depends on the order of neither datasets nor rows. People who were
+    placed before stay, and the others are chosen around them; who stood on several sides gets
+    the first of train, validation, test.
 
     Parameters
     ----------
@@ -78,12 +89,17 @@ def split_together(
         As `bidsmill.split.settings.Settings`; the level is ``subject``.
     labels : mapping
         Dataset -> its label columns.
+    stratify : mapping, optional
+        Dataset -> what is balanced in it, where that is not what `settings` say.
+    placed : mapping, optional
+        Dataset -> its groups about which there is no choice (`bidsmill.split.placed.hold`).
 
     Raises
     ------
     BidsmillError
-        If the settings are wrong or ask for another level, or fewer than 3 people (4 with
-        validation) have rows that count.
+        If the settings are wrong or ask for another level, fewer than 3 people (4 with
+        validation) have rows that count, all of them are held on one side, or one person is
+        asked onto two sides.
     """
     wish = read_settings(dict(settings))
     if wish.group != "subject":
@@ -94,7 +110,13 @@ def split_together(
     for names in aliases:
         union.join(names)
     datasets = {
-        name: _dataset(name, samples_by_dataset[name], labels.get(name, []), wish, union)
+        name: _dataset(
+            name,
+            samples_by_dataset[name],
+            labels.get(name, []),
+            (stratify or {}).get(name, wish.stratify),
+            union,
+        )
         for name in sorted(samples_by_dataset)
     }
     people = sorted({group for one in datasets.values() for group in one.groups} - {""})
@@ -106,8 +128,10 @@ def split_together(
             found=int((rows > 0).sum()),
             expected=f"{fewest} or more with rows that count",
         )
-    weights = _weights(datasets, counts)
-    test = choose_groups(people, counts, rows, weights, wish.test, seed=wish.seed)
+    held = _held(placed or {}, union)
+    problem = (people, counts, rows, _weights(datasets, counts), wish.test)
+    test = choose_groups(*problem, seed=wish.seed, held=choices_for(held, "test"))
+    unheld = choose_groups(*problem, seed=wish.seed) if held.sides else None
     validation = None
     if wish.validation > 0:
         free = np.array([name not in set(test.groups) for name in people]) & (rows > 0)
@@ -118,8 +142,13 @@ def split_together(
             _weights(datasets, counts[free]),
             wish.validation / (1 - wish.test),
             seed=wish.seed,
+            held=choices_for(held, "validation"),
         )
-    side_of = dict.fromkeys(people, "train") | dict.fromkeys(test.groups, "test")
+    side_of = dict.fromkeys(people, "train")
+    # People of whom no row counts are no part of the choice, but have a side, too.
+    silent = [name for name, count in zip(people, rows, strict=True) if not count]
+    side_of |= {name: held.sides[name] for name in silent if name in held.sides}
+    side_of |= dict.fromkeys(test.groups, "test")
     side_of |= dict.fromkeys(validation.groups if validation else (), "validation")
     return Together(
         tables={name: _table(name, samples_by_dataset[name], union, side_of) for name in datasets},
@@ -127,6 +156,8 @@ def split_together(
         validation=validation,
         merged=_merged(samples_by_dataset, union),
         balance={name: _balance(one, side_of, wish) for name, one in datasets.items()},
+        people=side_of,
+        unheld=unheld,
     )
 
 
@@ -137,14 +168,47 @@ def _names(dataset: str, samples: pd.DataFrame) -> np.ndarray:
 
 
 def _dataset(
-    name: str, samples: pd.DataFrame, labels: list[str], wish: Settings, union: Union
+    name: str, samples: pd.DataFrame, labels: list[str], stratify: Any, union: Union
 ) -> _Dataset:
     names = _names(name, samples)
     groups = np.array([union.first(n) if n else "" for n in names], dtype=object)
     counted = strata.counted_rows(samples)
-    chosen = strata.chosen_columns(samples, labels, wish.stratify)
+    try:
+        chosen = strata.chosen_columns(samples, labels, stratify)
+    except BidsmillError as error:
+        raise BidsmillError(
+            f"{name}: {error.what}", found=error.found, expected=error.expected
+        ) from None
     whole = strata.Column("", False, ("",), np.zeros(len(samples), dtype=np.int64))
     return _Dataset(groups, counted, [whole, *strata.strata_of(samples, chosen)])
+
+
+def _held(placed: Mapping[str, Held], union: Union) -> Held:
+    """Return the people about whom there is no choice, from the groups of each dataset."""
+    before: dict[str, set[str]] = {}
+    own: dict[str, set[str]] = {}
+    asked: dict[str, set[str]] = {}
+    released = set()
+    for dataset, held in placed.items():
+        for group, found in held.before.items():
+            before.setdefault(union.first(f"{dataset}/{group}"), set()).update(found)
+        for group, side in held.sides.items():
+            own.setdefault(union.first(f"{dataset}/{group}"), set()).add(side)
+        for group in held.asked:
+            person = union.first(f"{dataset}/{group}")
+            asked.setdefault(person, set()).add(held.sides[group])
+        released |= {union.first(f"{dataset}/{group}") for group in held.released}
+    for person, wanted in sorted(asked.items()):
+        if len(wanted) > 1:
+            raise BidsmillError(
+                f"split: move puts {person} on two sides", found=", ".join(sorted(wanted))
+            )
+    sides = {
+        person: next(side for side in STRONGEST if side in asked.get(person, found))
+        for person, found in own.items()
+        if person in asked or person not in released
+    }
+    return Held(sides, before, frozenset(asked), frozenset(released))
 
 
 def _counts(datasets: Mapping[str, _Dataset], people: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
-from bidsmill.workflow.contradictions import address_problems, contradictions, unknown_datasets
+from bidsmill.workflow.contradictions import (
+    address_problems,
+    contradictions,
+    together_problems,
+    unknown_datasets,
+)
 
 # Keys on which the schema makes depend what else may stand beside them.
 DECIDING = {"source", "kind"}
@@ -74,9 +79,9 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``store``, ``locks``, ``hed_sidecars``, ``splits``, ``same_subject``, ``batches`` and
-        ``datasets``; each dataset holds all settings, its own first, then those of ``defaults``,
-        then those of the schema.
+        ``store``, ``locks``, ``hed_sidecars``, ``splits``, ``same_subject``, ``together``,
+        ``batches`` and ``datasets``; each dataset holds all settings, its own first, then those
+        of ``defaults``, then those of the schema.
 
     Raises
     ------
@@ -95,13 +100,14 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         for key in ("store", "locks", "hed_sidecars", "splits"):
             problems.extend(address_problems(key, config.get(key, "")))
         problems.extend(unknown_datasets(config))
+        problems.extend(together_problems(config.get("together", {}), datasets))
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
     batches = _filled(config.get("batches") or {}, schema["properties"]["batches"], schema)
     top = {
         key: copy.deepcopy(config.get(key, schema["properties"][key]["default"]))
-        for key in ("store", "locks", "hed_sidecars", "splits", "same_subject")
+        for key in ("store", "locks", "hed_sidecars", "splits", "same_subject", "together")
     }
     return {**top, "batches": batches, "datasets": datasets}
 

@@ -10,6 +10,8 @@ from bidsmill.workflow.label_problems import label_problems
 
 Settings = dict[str, Any]
 
+# What all datasets that are split at once have in common.
+SHARED_BY_SPLIT = ("test", "validation", "group", "seed")
 # What belongs to some sources only.
 ORIGIN_KEYS = {
     "path": {"local"},
@@ -53,6 +55,44 @@ def unknown_datasets(config: dict[str, Any]) -> Iterator[str]:
         for name in names:
             if name.split("/")[0] not in known:
                 yield f"same_subject: found {name!r}, expected a dataset of: {', '.join(known)}"
+
+
+def together_problems(
+    together: dict[str, list[str]], datasets: dict[str, Settings]
+) -> Iterator[str]:
+    """Say which datasets cannot be split at once.
+
+    Parameters
+    ----------
+    together : dict
+        Name -> datasets.
+    datasets : dict
+        Dataset -> its settings, with every default filled in.
+    """
+    if together and "together" in datasets:
+        yield "datasets: the name 'together' is taken where datasets are split at once"
+    seen: dict[str, str] = {}
+    for name, members in together.items():
+        for member in members:
+            if member not in datasets:
+                listed = ", ".join(datasets)
+                yield f"together.{name}: found {member!r}, expected a dataset of: {listed}"
+            elif member in seen:
+                where = "twice" if seen[member] == name else f"and in together.{seen[member]}"
+                yield f"together.{name}: the dataset {member!r} stands here {where}"
+            seen.setdefault(member, name)
+        known = {member: datasets[member]["split"] for member in members if member in datasets}
+        for key in SHARED_BY_SPLIT:
+            values = {member: split[key] for member, split in known.items()}
+            if len(set(values.values())) > 1:
+                listed = ", ".join(f"{member}: {value}" for member, value in values.items())
+                yield f"together.{name}: split.{key} differs ({listed}), expected one value for all"
+        for member, split in known.items():
+            if split["group"] != "subject":
+                yield f"datasets.{member}.split.group: a split over several datasets is by subject"
+            for key in ("fixed", "folds"):
+                if split[key] is not None:
+                    yield f"datasets.{member}.split.{key}: has no meaning with together.{name}"
 
 
 def _source(settings: Settings) -> Iterator[str]:
