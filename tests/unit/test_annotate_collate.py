@@ -235,6 +235,14 @@ def test_every_recording_has_a_row(small):
     assert Counter(channels["recording"]) == {RUN_1: 3, RUN_2: 3, STRANGER: 3}
 
 
+def test_the_reason_of_a_quarantine_is_told_once(fresh):
+    next(fresh.root.rglob("sub-02_task-x_events.tsv")).unlink()
+    fresh.run(windows=WINDOWS)
+    told = fresh.table("recordings.tsv").set_index("recording").loc[TRUNCATED]
+    assert "the file ends before its last record" in told["message"]
+    assert "the file ends" not in told["conflicts"]
+
+
 def test_a_recording_whose_events_cannot_be_annotated_stops_no_other(fresh, monkeypatch):
     from bidsmill.annotate import recording
 

@@ -44,7 +44,9 @@ def recordings_table(
     rows = []
     for part in parts:
         entry, member = part.entry, members[part.stem]
-        conflicts = [*entry.get("conflicts", []), *annotated[part.stem].get("notes", [])]
+        notes = [*entry.get("conflicts", []), *annotated[part.stem].get("notes", [])]
+        # Looking for markers, the annotation meets what a recording is quarantined for.
+        conflicts = [note for note in notes if note != entry["message"]]
         repairs = [*entry.get("repairs", []), *annotated[part.stem].get("repairs", [])]
         if part.detail:
             conflicts += event_conflicts(
