@@ -14,6 +14,7 @@ import pytest
 from report_results import Recording, Results
 
 from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
 from bidsmill.report.drawing import plain
 from bidsmill.report.page import doi_of, number, write_report
 
@@ -208,6 +209,30 @@ def test_refused_split(ordinary, tmp_path):
     assert "The split was refused. level subject: 2 groups have rows; 3 are needed" in page.text
     assert page.row("left")[1:6] == ["0", "0", "0", "15", "15"] and page.row("left")[6] == ""
     assert "objective" not in page.text
+
+
+def test_findings_of_the_audit_and_merged_groups_are_told(ordinary, tmp_path):
+    folder = ordinary.write()
+    certificate = files.read_json(folder / "split.json")
+    finding = {"code": "c", "dataset": "", "count": 1, "places": [], "facts": {}}
+    certificate["audit"] = {
+        "findings": [
+            {**finding, "severity": "leak", "message": "Rows <overlap>."},
+            {**finding, "severity": "confound", "message": "Sex by recording."},
+        ]
+    }
+    certificate["merged"] = [
+        {
+            "group": "sub-01",
+            "members": ["sub-01", "sub-02"],
+            "reasons": [{"reason": "identical_signal", "names": []}],
+        }
+    ]
+    files.write_json(folder / "split.json", certificate)
+    write_report(folder, tmp_path / "report.html", dataset="ds")
+    page = check((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "Leak: Rows <overlap>. Confound: Sex by recording." in page.text
+    assert "1 group holds what is one under several names: sub-01 = sub-02 (identical" in page.text
 
 
 def test_nothing_converted(tmp_path):

@@ -220,6 +220,8 @@ def _split_facts(inputs: Inputs) -> dict[str, Any]:
         "rows": proof.get("rows") or {},
         "statement": (proof.get("proof") or {}).get("statement", ""),
         "overlapping": (proof.get("proof") or {}).get("overlapping_windows"),
+        "findings": (proof.get("audit") or {}).get("findings") or [],
+        "merged": proof.get("merged") or [],
         "impossible": proof.get("impossible") or [],
         "method": proof.get("method") or "",
     }
