@@ -10,7 +10,7 @@ from typing import Any
 
 from bidsmill.access.query_command import add_query_command
 from bidsmill.errors import BidsmillError
-from bidsmill.split.audit.command import add_command
+from bidsmill.split.audit.command import add_audit_command
 from bidsmill.version import __version__
 
 SCHEMA = Path("workflow") / "schemas" / "config.schema.yaml"
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     split.add_argument("--adopt", action="store_true", required=True, help="write the table")
     split.add_argument("--configfile", type=Path, default=Path("config/config.yaml"))
     split.set_defaults(action=_split)
-    add_command(commands)
+    add_audit_command(commands)
     return parser
 
 
@@ -118,18 +118,12 @@ def _split(options: argparse.Namespace):
     from bidsmill.workflow.adopt import adopt_split
 
     config = _config(options.configfile)
-    dataset = options.dataset
-    if dataset not in config["datasets"]:
-        raise BidsmillError(
-            f"the config has no dataset {dataset}",
-            file=options.configfile,
-            expected=", ".join(config["datasets"]),
-        )
+    _settings_of(options.dataset, config, options.configfile)
     yield from adopt_split(
-        dataset,
+        options.dataset,
         store=config["store"],
         splits=Path(config["splits"]),
-        results=Path("results") / dataset,
+        results=Path("results") / options.dataset,
     )
 
 
@@ -151,7 +145,7 @@ def _hed_template(options: argparse.Namespace):
 
 
 def _settings_of(dataset: str, config: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the settings of a dataset of the config."""
+    """Return the settings of a dataset; refuse one that the config does not have."""
     known = config["datasets"]
     if dataset not in known:
         raise BidsmillError(

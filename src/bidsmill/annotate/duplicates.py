@@ -1,4 +1,4 @@
-"""Recordings that hold the same signal: one that stands on both sides of a split is a leak."""
+"""Recordings that hold the same signal, which a split may not tear apart."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def duplicate_issues(twins: dict[str, list[str]], data: dict[str, str]) -> list[
     Returns
     -------
     list of dict
-        ``error`` across subjects: the split keeps subjects apart, but not what they share.
+        ``error`` across subjects: people do not share a signal.
     """
     issues = []
     for stem, others in twins.items():
@@ -137,7 +137,7 @@ def duplicate_issues(twins: dict[str, list[str]], data: dict[str, str]) -> list[
                     "code": "duplicate_signal_across_subjects" if across else "duplicate_signal",
                     "file": data[stem],
                     "message": f"{stem} and {other} hold the same signal"
-                    + ("; a split by subject may put it on both sides" if across else ""),
+                    + ("; the split keeps these subjects together" if across else ""),
                 }
             )
     return issues

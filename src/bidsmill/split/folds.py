@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +13,10 @@ from bidsmill.errors import BidsmillError
 from bidsmill.split.optimiser import (
     SEARCH_WORK,
     Choice,
-    _order_key,
-    _terms,
     choose_groups,
     objective_of,
+    order_key,
+    terms_of,
 )
 from bidsmill.split.search import CALL_WORK, KICK_SIZES, KICKS_WITHOUT_GAIN, ROUNDING, Terms
 from bidsmill.split.start import stratified_folds
@@ -123,7 +123,7 @@ def choose_folds(
     BidsmillError
         If fewer groups have rows than there are folds.
     """
-    order = sorted(range(len(groups)), key=lambda i: _order_key(groups[i], seed))
+    order = sorted(range(len(groups)), key=lambda i: order_key(groups[i], seed))
     order = [i for i in order if rows[i] > 0]
     if not 2 <= n_folds <= len(order):
         raise BidsmillError(
@@ -134,7 +134,7 @@ def choose_folds(
     names = [groups[i] for i in order]
     counts, used = np.asarray(counts)[order], np.asarray(rows)[order]
     first = choose_groups(names, counts, used, weights, 1 / n_folds, seed=seed)
-    terms, members = _terms(counts, used, weights, 1 / n_folds, [None] * len(names))
+    terms, members = terms_of(counts, used, weights, 1 / n_folds, [None] * len(names))
     starts = [
         *_one_after_the_other(names, counts, used, weights, n_folds, seed, first),
         *stratified_folds(counts, used, n_folds),
@@ -146,11 +146,11 @@ def choose_folds(
     for name in empty:
         min(chosen, key=len).append(name)
     objectives = [terms.objective(fold) for fold in taken]
-    choices = [
-        Choice(tuple(sorted(c)), o, min(first.bound, o), o - min(first.bound, o), first.nodes,
-               first.solver)
-        for c, o in zip(chosen, objectives, strict=True)
-    ]  # fmt: skip
+    choices = []
+    for own, objective in zip(chosen, objectives, strict=True):
+        bound = min(first.bound, objective)
+        choice = replace(first, groups=tuple(sorted(own)), objective=objective)
+        choices.append(replace(choice, bound=bound, gap=objective - bound))
     return sorted(choices, key=lambda choice: choice.groups)
 
 

@@ -109,7 +109,7 @@ def choose_groups(
     BidsmillError
         If fewer than two groups have rows, if all are held on one side, or the solver fails.
     """
-    order = sorted(range(len(groups)), key=lambda i: _order_key(groups[i], seed))
+    order = sorted(range(len(groups)), key=lambda i: order_key(groups[i], seed))
     order = [i for i in order if rows[i] > 0]
     if len(order) < 2:
         raise BidsmillError(
@@ -121,7 +121,7 @@ def choose_groups(
         raise BidsmillError(
             "every group with rows is held on one side", expected="a group on either side"
         )
-    terms, members = _terms(counts, rows, weights, share, places)
+    terms, members = terms_of(counts, rows, weights, share, places)
     bound = _bound_of_whole_rows(terms)
 
     def starts() -> Iterator[np.ndarray]:
@@ -168,14 +168,27 @@ def objective_of(
     return float((weight[used] * np.abs(reached - share)).sum() / weight[used].sum())
 
 
-def _order_key(group: str, seed: int) -> str:
+def order_key(group: str, seed: int) -> str:
+    """Return what groups are ordered by: their id, or with a seed its SHA-256 with the seed."""
     return group if seed == 0 else hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
 
 
-def _terms(counts, rows, weights, share, places) -> tuple[Terms, list[np.ndarray]]:
+def terms_of(counts, rows, weights, share, places) -> tuple[Terms, list[np.ndarray]]:
     """Merge terms that always deviate alike, and groups that count alike.
 
-    `places` says of each group whether it is held inside (True), outside (False) or free (None).
+    Parameters
+    ----------
+    counts, rows, weights, share
+        As for `choose_groups`.
+    places : list of bool or None
+        Whether each group is held inside (True), outside (False) or free (None).
+
+    Returns
+    -------
+    terms : Terms
+        What is to be balanced over the classes of free groups.
+    members : list of numpy.ndarray
+        Per class the places of its groups, in order.
     """
     columns = np.column_stack([rows, counts]).astype(np.int64)
     weight = np.concatenate([[1.0], np.asarray(weights, dtype=float)])

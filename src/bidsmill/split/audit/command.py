@@ -12,7 +12,7 @@ from bidsmill.errors import BidsmillError
 LEAK, UNREADABLE = 1, 2
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
+def add_audit_command(commands: argparse._SubParsersAction) -> None:
     """Add the command to those of `bidsmill`."""
     audit = commands.add_parser(
         "audit",
