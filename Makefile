@@ -27,7 +27,7 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "bidsmill needs Python 3.11 or later: make PYTHON=/path/to/python3.11")'
-	@echo "setting up $(VENV): about 1.3 GB of packages, pinned in requirements.lock"
+	@echo "setting up $(VENV): about 1.5 GB of packages, pinned in requirements.lock"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -66,6 +66,7 @@ include: "workflow/rules/split_together.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/describe.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/publish_inputs.smk"
 include: "workflow/rules/publish.smk"
 
 

@@ -155,7 +155,7 @@ class PlainWay:
     def columns(self, dataset: str, names: list[str]) -> pd.DataFrame:
         """Return columns of the events, as text."""
         entry = self.store[dataset].table_entry("events", "events.tsv")
-        path = self.store.files.local_path(entry["path"])
+        path = self.store.files.storage.local_path(entry["path"])
         return pd.read_csv(path, sep="\t", usecols=names, dtype=str, engine="pyarrow")
 
     def handler(self, dataset: str, query: str) -> Callable[[str], bool]:

@@ -15,17 +15,36 @@ __all__ = ["__version__", "open"]
 
 
 def open(  # noqa: A001 (read as bidsmill.open)
-    path: str | os.PathLike, *, cache: str | os.PathLike | None = None
+    address: str | os.PathLike,
+    *,
+    cache: str | os.PathLike | None = None,
+    cache_size: int | str | None = None,
+    offline: bool = False,
+    endpoint: str | None = None,
+    profile: str | None = None,
+    anonymous: bool | None = None,
 ) -> Store:
-    """Open a store of datasets.
+    """Open a store of datasets. Only its catalogue is read.
 
     Parameters
     ----------
-    path : path-like
-        The folder that holds ``catalog.parquet``.
+    address : path-like
+        The folder that holds ``catalog.parquet``, or ``s3://bucket/prefix``.
     cache : path-like, optional
-        Folder for decoded matrices. If absent, the environment variable ``BIDSMILL_CACHE``, or
-        else ``bidsmill`` in the user's cache folder.
+        Folder for decoded matrices and for copies of what is remote. If absent, the environment
+        variable ``BIDSMILL_CACHE``, or else ``bidsmill`` in the user's cache folder.
+    cache_size : int or str, optional
+        What the cache folder may hold, in bytes or as ``"200GB"``; what was used longest ago is
+        removed first. If absent, ``BIDSMILL_CACHE_SIZE``, or else half of the free space.
+    offline : bool
+        Never touch the network: only what the cache holds of a bucket.
+    endpoint : str, optional
+        Address of an S3 service other than Amazon's.
+    profile : str, optional
+        Profile of the AWS configuration whose credentials are used.
+    anonymous : bool, optional
+        True: without credentials. If absent, with those that are found, and without where there
+        are none.
 
     Returns
     -------
@@ -35,7 +54,7 @@ def open(  # noqa: A001 (read as bidsmill.open)
     Raises
     ------
     BidsmillError
-        If there is no store at `path`.
+        If there is no store at `address`, or it cannot be read.
 
     Examples
     --------
@@ -45,4 +64,12 @@ def open(  # noqa: A001 (read as bidsmill.open)
     # Imported here so that `import bidsmill` costs nothing for those who want one module of it.
     from bidsmill.access.store import Store
 
-    return Store(path, cache=cache)
+    return Store(
+        address,
+        cache=cache,
+        cache_size=cache_size,
+        offline=offline,
+        endpoint=endpoint,
+        profile=profile,
+        anonymous=anonymous,
+    )

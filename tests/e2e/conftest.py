@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 
 import pytest
 from fetching import remove_large
@@ -21,24 +21,20 @@ def no_heaps(tmp_path):
 def sample_run(tmp_path_factory, root) -> Run:
     """Return a finished run of the default config. Not to be changed."""
     run = Run(tmp_path_factory.mktemp("sample"), root)
-    run.printed = run.snakemake()
+    run.snakemake()
     return run
-
-
-@pytest.fixture
-def copied_run(sample_run, tmp_path) -> Run:
-    """Return a copy of the finished run of the default config, with its times, to be changed."""
-    folder = tmp_path / "copy"
-    subprocess.run(["cp", "-a", str(sample_run.folder), str(folder)], check=True)
-    return Run(folder, sample_run.project)
 
 
 @pytest.fixture(scope="session")
 def corpus_run(corpus, tmp_path_factory, root) -> Run:
-    """Return the results of the whole corpus, every recording in windows of 0.25 s."""
+    """Return the results of the whole corpus, every recording in windows of 0.25 s.
+
+    Pages and stores take most of the time: without the long tests, of two datasets.
+    """
     run = Run(tmp_path_factory.mktemp("corpus"), root)
     copy_corpus(corpus, run.folder)
-    run_stages(run.folder, FIXED_WINDOWS)
+    finished = None if os.environ.get("BIDSMILL_LONG") else ("broken", "meg_mix")
+    run_stages(run.folder, FIXED_WINDOWS, finished)
     return run
 
 
@@ -47,5 +43,5 @@ def corpus_events_run(corpus, tmp_path_factory, root) -> Run:
     """Return the tables and matrices of the whole corpus, windows around events."""
     run = Run(tmp_path_factory.mktemp("corpus_events"), root)
     copy_corpus(corpus, run.folder)
-    run_stages(run.folder, EVENT_WINDOWS, tables_only=True)
+    run_stages(run.folder, EVENT_WINDOWS, finished=())
     return run

@@ -146,6 +146,8 @@ FIXED_WINDOWS = {
         for name in DATASETS
     },
     "defaults": {"windows": {"kind": "fixed", "length": 0.25}, "split": {"fallback": "time"}},
+    # Some state no licence that is known.
+    "allow_license": list(DATASETS),
 }
 EVENT_WINDOWS = {
     "datasets": {
@@ -156,5 +158,6 @@ EVENT_WINDOWS = {
             "windows": {"kind": "events", **settings["windows"]},
         }
         for name, settings in EVENT_DATASETS.items()
-    }
+    },
+    "allow_license": list(EVENT_DATASETS),
 }

@@ -7,6 +7,7 @@ work: here is what a test needs that looks at the results, and not at Snakemake.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ TABLES = {
 }
 
 
-def run_stages(folder: Path, config: dict[str, Any], tables_only: bool = False) -> None:
+def run_stages(
+    folder: Path, config: dict[str, Any], finished: Collection[str] | None = None
+) -> None:
     """Make the results and the store of every dataset of a config, in a working directory.
 
     Parameters
@@ -62,8 +65,9 @@ def run_stages(folder: Path, config: dict[str, Any], tables_only: bool = False) 
         The working directory.
     config : dict
         As in a config file.
-    tables_only : bool
-        Leave out what no table needs: split, validation, description, page, store.
+    finished : collection of str, optional
+        The datasets that are also split, validated, described, shown on a page and published;
+        all of them if absent. Of the others tables and matrices are made.
     """
     known = resolve(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
     with contextlib.chdir(folder):
@@ -72,7 +76,7 @@ def run_stages(folder: Path, config: dict[str, Any], tables_only: bool = False) 
             stages.lock_and_fetch()
             stages.convert()
             stages.collate()
-            if not tables_only:
+            if finished is None or name in finished:
                 stages.split()
                 stages.finish()
 
@@ -187,4 +191,6 @@ class Stages:
             self.results / "published.json",
             dataset=self.name,
             store=self.config["store"],
+            connection=self.config["publish"],
+            license_allowed=self.name in self.config["allow_license"],
         )

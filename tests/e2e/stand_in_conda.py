@@ -15,6 +15,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent
+# Name on conda-forge -> name on PyPI, where they differ.
+ON_PYPI = {"mne-base": "mne", "python-isal": "isal"}
 ACTIVATE = 'export CONDA_PREFIX="$1"\nexport PATH="$1/bin:$PATH"\n'
 
 
@@ -25,7 +27,9 @@ def requirements(path: str) -> list[str]:
             found.extend(entry["pip"])
         elif entry != "pip" and not entry.startswith("python "):
             name, version = entry.split(" =")
-            found.append(f"{ {'mne-base': 'mne'}.get(name, name) }=={version}")
+            found.append(
+                f"{ {'mne-base': 'mne', 'python-isal': 'isal'}.get(name, name) }=={version}"
+            )
     return found
 
 

@@ -169,7 +169,7 @@ def finished(request, settings, folder, tmp_path_factory, project):
             if source == "local":
                 # What all are compared with, made without Snakemake.
                 own = {"source": source, "path": str(folder), **SETTINGS}
-                run_stages(run.folder, {"datasets": {"small": own}}, tables_only=True)
+                run_stages(run.folder, {"datasets": {"small": own}}, finished=())
                 return run
             run.configure(small=settings(source))
             if source == "nemar":

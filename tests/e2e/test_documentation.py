@@ -11,18 +11,23 @@ from pathlib import Path
 
 import pytest
 import yaml
+from runs import Run
 from servers.archive import Archive
 from servers.authority import Authority
+from stages import run_stages
 
+import bidsmill
 from bidsmill.workflow.config import load_schema, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "docs/how-to.md", "docs/sources.md", "docs/hed.md", "docs/split.md"]
+PAGES += ["docs/reading.md", "docs/commands.md", "docs/other-readers.md", "docs/matlab.md"]
 # Pages on which a block of text shows what the block before it prints.
-SHOWN = ["docs/split.md"]
+SHOWN = ["docs/split.md", "docs/other-readers.md"]
 FAILURES = ["docs/failures.md", "docs/failures.template.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = {"", "mermaid", "text", "bibtex"}
+# Blocks of MATLAB are run in Octave by tests/unit/test_matlab.py.
+NOT_RUN = {"", "mermaid", "text", "bibtex", "matlab"}
 DEMO = ("sh", "make demo\n")
 
 
@@ -53,9 +58,20 @@ def checkout(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def sample(checkout) -> Path:
+def demo(checkout, tmp_path_factory) -> Run:
+    """Return what `make demo` made, with what it printed. Not to be changed."""
+    language, command = DEMO
+    printed = run_block(language, f"{command.rstrip()} 2>&1\n", checkout)
+    run = Run(tmp_path_factory.mktemp("demo"), checkout)
+    for name in ("results", ".snakemake"):
+        subprocess.run(["cp", "-a", str(checkout / name), str(run.folder)], check=True)
+    run.printed = printed
+    return run
+
+
+@pytest.fixture(scope="module")
+def sample(checkout, demo) -> Path:
     """Return the sample dataset: all pages go on from what README.md begins with."""
-    run_block(*DEMO, checkout)
     return checkout / "results" / "sample" / "bids"
 
 
@@ -118,6 +134,56 @@ def run_block(
     )
     assert done.returncode == 0, f"{code}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
+
+
+def test_the_demo_says_what_came_out(demo):
+    printed = demo.printed
+    assert (
+        "sample: 25 recordings: 24 converted, 1 quarantined; 960 rows; split by subject" in printed
+    )
+    assert "sub-11_ses-2_task-faces_run-1_eeg: content_not_fetched" in printed
+    assert 'bidsmill.open("results/store")["sample"].select(split="train")' in printed
+    assert "results/sample/report.html" in printed
+
+
+def test_the_store_of_the_demo_loads(demo):
+    dataset = bidsmill.open(demo.folder / "results" / "store")["sample"]
+    X, y = dataset.select(split="train").arrays(target="stimulus")
+    assert X.shape[1:] == (19, 128) and set(y) == {"face", "scrambled"}
+    samples = dataset.samples
+    sides = samples.groupby("subject")["split"].nunique()
+    assert (sides == 1).all()
+    share = (samples["split"] == "test").mean()
+    assert 0.15 <= share <= 0.25
+    faces = samples[samples["stimulus"] == "face"]
+    assert set(faces["trial_type"]) == {"face"}
+
+
+def test_a_face_evokes_a_larger_n170_in_the_published_rows(demo):
+    dataset = bidsmill.open(demo.folder / "results" / "store")["sample"]
+    rows = dataset.select(channels=["P7", "P8"])
+    X, y = rows.arrays(target="stimulus")
+    window = (rows.times >= 0.15) & (rows.times <= 0.19)
+    mean = X[:, :, window].mean(axis=(1, 2))
+    assert mean[y == "face"].mean() < mean[y == "scrambled"].mean() - 1e-6
+
+
+def test_a_second_run_has_nothing_to_do(demo):
+    assert "Nothing to be done" in demo.snakemake("--dry-run")
+
+
+def test_one_process_gives_the_same_bytes(demo, tmp_path):
+    """Every stage in this process, one after the other, instead of jobs on two cores."""
+    config = yaml.safe_load((demo.project / "config/config.yaml").read_text())
+    run_stages(tmp_path, config)
+    assert Run(tmp_path, demo.project).bytes_of_results() == demo.bytes_of_results()
+
+
+@pytest.mark.long
+def test_one_core_gives_the_same_bytes(demo, tmp_path):
+    run = Run(tmp_path, demo.project)
+    run.snakemake(cores=1)
+    assert run.bytes_of_results() == demo.bytes_of_results()
 
 
 @pytest.mark.parametrize("page", PAGES)

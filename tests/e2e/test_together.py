@@ -38,6 +38,7 @@ def test_one_person_in_two_datasets_is_on_one_side_in_the_store(tmp_path):
         "datasets": {name: {"source": "local", "path": name, **SETTINGS} for name in SUBJECTS},
         "same_subject": [["one/sub-01", "two/sub-1"]],
         "together": {"both": ["one", "two"]},
+        "allow_license": list(SUBJECTS),
     }
     for name, subjects in SUBJECTS.items():
         write_dataset(tmp_path / name, subjects)

@@ -239,7 +239,11 @@ class Radosgw:
         child.wait_until(self._store_is_up)
 
     def _store_is_up(self) -> bool:
-        done = self._try("ceph", "osd", "stat", "-f", "json")
+        try:
+            # A question that meets a monitor which is only starting may stay without an answer.
+            done = self._try("ceph", "osd", "stat", "-f", "json", timeout=10)
+        except ServerProblem:
+            return False
         return done.returncode == 0 and json.loads(done.stdout)["num_up_osds"] == 1
 
     def _start_gateway(self) -> None:
@@ -252,15 +256,22 @@ class Radosgw:
         self._children.append(child)
         return child
 
-    def _try(self, program: str, *arguments: str, settings: bool = True) -> Any:
+    def _try(
+        self, program: str, *arguments: str, settings: bool = True, timeout: float = 60
+    ) -> Any:
         chosen = ["-c", str(self.folder / "ceph.conf")] if settings else []
         command = [shutil.which(program, path=PATH) or program, *chosen, *arguments]
         try:
             return subprocess.run(
-                command, capture_output=True, text=True, timeout=60, env=environment(), check=False
+                command,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                env=environment(),
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise ServerProblem(f"{' '.join(command)}: no end after 60 s") from error
+            raise ServerProblem(f"{' '.join(command)}: no end after {timeout} s") from error
 
     def _run(self, program: str, *arguments: str, tries: int = 1, settings: bool = True) -> None:
         for attempt in range(tries):

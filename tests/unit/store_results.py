@@ -38,19 +38,28 @@ class Results:
         self.results = folder / "results" / dataset
         self.store = folder / "store"
         self.samples = samples_of(recordings).drop(columns=["split", "layout"])
+        self.license = "CC0"
         self.split_table = self._split_table()
         self.refused = ""
         self._write_matrices()
         self.write()
 
-    def publish(self) -> dict:
+    def publish(self, store: str | None = None, **options) -> dict:
         """Publish, and return ``published.json``."""
-        batches = [self.results / "convert" / f"b000{n}.json" for n in (0, 1)]
         published = self.results / "published.json"
         publish_dataset(
-            self.results, batches, published, dataset=self.dataset, store=str(self.store)
+            self.results,
+            self.batches,
+            published,
+            dataset=self.dataset,
+            store=store or str(self.store),
+            **options,
         )
         return json.loads(published.read_bytes())
+
+    @property
+    def batches(self) -> list[Path]:
+        return [self.results / "convert" / f"b000{n}.json" for n in (0, 1)]
 
     def write(self) -> None:
         """Write the tables and documents of the dataset."""
@@ -77,7 +86,8 @@ class Results:
     def _description(self) -> dict:
         return {
             "name": "Faces",
-            "license": "CC0",
+            "license": self.license,
+            "citation": "A. One, B. Two. Faces.",
             "doi": "",
             "datatypes": ["eeg"],
             "tasks": ["faces"],

@@ -12,16 +12,23 @@ import sys
 import textwrap
 import time
 import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from access_store import A_SOURCES, A_TYPES, Recording, StoreBuilder, samples_of
 
 import bidsmill
-from bidsmill.access.cache import Cache, default_folder
+from bidsmill.access.cache.budget import parse_size
+from bidsmill.access.cache.cache import Cache, default_folder
+from bidsmill.access.cache.entries import whole_place
+from bidsmill.access.cache.location import StoreReader
 from bidsmill.errors import BidsmillError
+from bidsmill.formats import files
+from bidsmill.storage.folder import Folder
 
-KILLS = 5
+KILLS = 1  # of the same code as in test_access_pull, which has more
 KILLS_LONG = 50
 
 
@@ -164,7 +171,7 @@ def test_only_a_bounded_number_of_maps_is_kept(built, tmp_path):
     rows = dataset.select(excluded=True).rows()
     order = np.random.default_rng(0).permutation(120)
     np.testing.assert_array_equal(rows.take(order), all_rows(built[1])[order])
-    assert len(dataset.cache._maps) == 2
+    assert len(dataset.cache._maps) == 2 and rows.take([]).shape == (0, *rows.shape)
     if os.path.isdir("/proc/self/fd"):
         here = str(tmp_path / "cache")
         links = [os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
@@ -207,6 +214,13 @@ def _python(code: str, cache) -> subprocess.Popen:
     )
 
 
+def assert_only_entries(cache, matrices):
+    """Every matrix has an array and its record; no lock and no temporary file is left."""
+    names = [f"{entry['sha256']}{end}" for entry in matrices for end in (".json", ".npy")]
+    assert sorted(path.name for path in (cache / "matrix").iterdir()) == sorted(names)
+    assert list((cache / "lock").iterdir()) == []
+
+
 def test_four_processes_fill_one_cache(built, tmp_path):
     code = """
         import hashlib, sys, time
@@ -241,9 +255,8 @@ def test_four_processes_fill_one_cache(built, tmp_path):
         out, error = run.communicate(timeout=120)
         assert run.returncode == 0, error
         assert out.strip() == expected
-    entries = sorted(path.name for path in (tmp_path / "cache" / "matrix").iterdir())
     matrices = opened(built, tmp_path / "cache")[1]
-    assert entries == sorted(f"{entry['sha256']}.npy" for entry in matrices)
+    assert_only_entries(tmp_path / "cache", matrices)
 
 
 def kill_writers(built, folder, kills: int) -> int:
@@ -305,7 +318,7 @@ def check_kills(built, folder, kills):
         dataset.cache.entry_path(entry["sha256"]).unlink()
     Cache.array(opened(built, folder)[0].cache, entries[0])
     opened(built, folder)[0].select().arrays()
-    assert sorted(path.suffix for path in (folder / "matrix").iterdir()) == [".npy"] * 6
+    assert_only_entries(folder, entries)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
@@ -317,3 +330,223 @@ def test_killed_while_filling(built_large, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 def test_killed_while_filling_many_times(built_large, tmp_path):
     check_kills(built_large, tmp_path / "cache", KILLS_LONG)
+
+
+def test_an_entry_overwritten_with_as_many_bytes_is_made_again(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    expected = dataset.select(excluded=True).arrays()
+    path = dataset.cache.entry_path(entries[1]["sha256"])
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    os.utime(path, (1, 1))
+    dataset, _ = opened(built, tmp_path / "cache")
+    np.testing.assert_array_equal(dataset.select(excluded=True).arrays(), expected)
+
+
+def test_a_copied_cache_is_hashed_and_its_records_are_completed(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.array(entries[0])
+    place = whole_place(tmp_path / "cache", entries[0]["sha256"])
+    os.utime(place.array, (1, 1))
+    before = place.array.stat().st_ino
+    array = opened(built, tmp_path / "cache")[0].cache.array(entries[0])
+    np.testing.assert_array_equal(array, built[1][0].array)
+    assert place.array.stat().st_ino == before
+    record = files.read_json(place.record)
+    assert record["mtime_ns"] == 10**9
+    assert record["crc32"] == f"{zlib.crc32(place.array.read_bytes()):08x}"
+    assert record["size"] == place.array.stat().st_size
+    assert "not_synced_since" not in record
+
+
+def changed_record(place, **changes) -> dict:
+    """Change some keys of a record, leave out those that are None, and return the record."""
+    record = {**files.read_json(place.record), **changes}
+    record = {key: value for key, value in record.items() if value is not None}
+    files.write_json(place.record, record)
+    return record
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+@pytest.mark.parametrize("kind", ["crc32", "sha256"])
+def test_the_content_counts_after_the_system_has_started_anew(built, tmp_path, kind, is_right):
+    """A loss of power may leave a file of the right size and time with zeros in it."""
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.array(entries[0])
+    place = whole_place(tmp_path / "cache", entries[0]["sha256"])
+    content, found = place.array.read_bytes(), place.array.stat()
+    sha256 = hashlib.sha256(content).hexdigest()
+    stated = {} if kind == "crc32" else {"crc32": None, "sha256": sha256}
+    changed_record(place, not_synced_since="another start", **stated)
+    if not is_right:
+        place.array.write_bytes(content[:200] + bytes(len(content) - 200))
+        os.utime(place.array, ns=(found.st_atime_ns, found.st_mtime_ns))
+    cache = opened(built, tmp_path / "cache")[0].cache
+    np.testing.assert_array_equal(cache.array(entries[0]), built[1][0].array)
+    assert place.array.read_bytes() == content
+    assert (place.array.stat().st_ino == found.st_ino) is is_right
+    assert files.read_json(place.record).get("not_synced_since") != "another start"
+    assert cache.verify() == []
+
+
+def test_a_record_of_another_writer_with_a_sha256_is_believed(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.array(entries[0])
+    place = whole_place(tmp_path / "cache", entries[0]["sha256"])
+    digest, inode = hashlib.sha256(place.array.read_bytes()).hexdigest(), place.array.stat().st_ino
+    changed_record(place, crc32=None, mtime_ns=None, not_synced_since=None, sha256=digest)
+    cache = opened(built, tmp_path / "cache")[0].cache
+    np.testing.assert_array_equal(cache.array(entries[0]), built[1][0].array)
+    assert place.array.stat().st_ino == inode and cache.verify() == []
+    assert files.read_json(place.record)["mtime_ns"] == place.array.stat().st_mtime_ns
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"size": "x"}', b'{"size": 1}', None])
+def test_a_damaged_record_makes_no_entry(built, tmp_path, content):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.array(entries[0])
+    place = whole_place(tmp_path / "cache", entries[0]["sha256"])
+    if content is None:
+        place.record.unlink()
+    else:
+        place.record.write_bytes(content)
+    again = opened(built, tmp_path / "cache")[0].cache
+    np.testing.assert_array_equal(again.array(entries[0]), built[1][0].array)
+    assert again.verify() == [] and files.read_json(place.record)["size"] > 1
+
+
+def test_verify_finds_what_only_hashing_finds(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.pull(entries)
+    place = whole_place(tmp_path / "cache", entries[3]["sha256"])
+    found, content = place.array.stat(), bytearray(place.array.read_bytes())
+    content[-1] ^= 128
+    place.array.write_bytes(content)
+    os.utime(place.array, ns=(found.st_atime_ns, found.st_mtime_ns))
+    cache = opened(built, tmp_path / "cache")[0].cache
+    assert [kept.path for kept in cache.verify()] == [place.array]
+    assert not place.array.exists() and not place.record.exists()
+    np.testing.assert_array_equal(cache.array(entries[3]), built[1][3].array)
+
+
+def test_the_longest_unused_go_when_the_budget_is_spent(built, tmp_path):
+    folder = tmp_path / "cache"
+    dataset, entries = opened(built, folder)
+    one = dataset.cache.array(entries[0]).nbytes + 1000  # with header and record
+    places = [whole_place(folder, entry["sha256"]) for entry in entries]
+    cache = Cache(StoreReader(Folder(built[0])), folder, budget=4 * one)
+    for index in range(4):
+        cache.array(entries[index])
+        os.utime(places[index].record, (1000 + index, 1000 + index))
+    del dataset, cache
+    cache = Cache(StoreReader(Folder(built[0])), folder, budget=4 * one)
+    cache.array(entries[0])  # the oldest is used again
+    cache.array(entries[4])
+    cache.array(entries[5])
+    there = [place.array.exists() for place in places]
+    assert there == [True, False, False, True, True, True]
+    assert [place.record.exists() for place in places] == there
+    kept = cache.contents()
+    assert {k.kind for k in kept} == {"matrix"} and sum(k.bytes for k in kept) <= 4 * one
+    assert [k.path for k in kept][-1] == places[5].array
+    assert len(cache.trim("1KB")) == 4 and cache.contents() == []
+
+
+def test_one_process_that_reads_more_than_the_budget(built, tmp_path):
+    cache = Cache(StoreReader(Folder(built[0])), tmp_path / "cache", budget=30_000)
+    entries = opened(built, tmp_path / "cache")[1]
+    with pytest.warns(RuntimeWarning, match="BIDSMILL_CACHE_SIZE"):
+        for entry, recording in zip(entries, built[1], strict=True):
+            np.testing.assert_array_equal(cache.array(entry), recording.array)
+    assert sum(kept.bytes for kept in cache.contents()) <= 30_000
+
+
+def test_what_a_live_process_has_mapped_is_not_evicted(built, tmp_path):
+    folder = tmp_path / "cache"
+    code = f"""
+        import sys, hashlib, bidsmill
+        rows = bidsmill.open({str(built[0])!r})["ds"].select(excluded=True).rows()
+        rows.take([0, 25])
+        print("mapped", flush=True)
+        sys.stdin.readline()
+        print(hashlib.sha256(rows.take(range(40)).tobytes()).hexdigest())
+    """
+    run = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "BIDSMILL_CACHE": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout.readline() == "mapped\n"
+    dataset, entries = opened(built, folder)
+    dataset.cache.pull(entries)
+    places = [whole_place(folder, entry["sha256"]) for entry in entries]
+    inodes = [place.array.stat().st_ino for place in places]
+    assert {kept.path for kept in dataset.cache.trim(0)} == {p.array for p in places[2:]}
+    assert [place.array.stat().st_ino for place in places[:2]] == inodes[:2]
+    out, _ = run.communicate("go\n", timeout=60)
+    expected = np.concatenate([recording.array for recording in built[1][:2]])
+    assert out.strip() == hashlib.sha256(expected.tobytes()).hexdigest()
+    assert len(dataset.cache.trim(0)) == 2  # its maps ended with it
+
+
+def test_abandoned_files_go_and_those_at_work_stay(built, tmp_path):
+    dataset, entries = opened(built, tmp_path / "cache")
+    dataset.cache.array(entries[0])
+    old, new = (tmp_path / "cache" / "matrix" / f".x.npy.{i}.part" for i in "ab")
+    orphan = tmp_path / "cache" / "matrix" / f"{'0' * 64}.json"
+    for path in (old, new, orphan):
+        path.write_bytes(b"{}")
+    for path in (old, orphan):
+        os.utime(path, (0, 0))
+    assert {kept.path for kept in dataset.cache.trim("1TB")} == {old, orphan}
+    assert new.exists() and dataset.cache.entry_path(entries[0]["sha256"]).exists()
+
+
+def test_a_cache_that_can_only_be_read(built, tmp_path):
+    """What is there is used, the rest is held in memory: nobody but root could write here."""
+    folder = tmp_path / "cache"
+    dataset, entries = opened(built, folder)
+    dataset.cache.array(entries[0])
+    (folder / "lock").rmdir()
+    (folder / "lock").write_text("")  # root, too, cannot make a lock in it
+    cache = opened(built, folder)[0].cache
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(cache.array(entries[0]), built[1][0].array)
+    with pytest.warns(RuntimeWarning, match="cannot be written"):
+        np.testing.assert_array_equal(cache.array(entries[1]), built[1][1].array)
+
+
+def test_threads_and_forks_share_one_cache(built, tmp_path):
+    dataset, _ = opened(built, tmp_path / "cache")
+    dataset.cache.max_maps = 2
+    rows = dataset.select(excluded=True).rows()
+    expected = all_rows(built[1])
+
+    def gather(seed: int) -> bool:
+        order = np.random.default_rng(seed).permutation(120)
+        return all(np.array_equal(rows.take(part), expected[part]) for part in np.split(order, 12))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(gather, range(8)))
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if gather(9) else 1)
+    assert os.waitpid(child, 0)[1] == 0 and gather(10)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("200GB", 200 * 10**9), ("1.5 TB", 15 * 10**11), ("10MiB", 10 * 2**20), (7, 7), ("5k", 5000)],
+)
+def test_sizes(text, expected):
+    assert parse_size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "1 XB", "1iB"])
+def test_what_is_no_size(text):
+    with pytest.raises(BidsmillError, match="no size"):
+        parse_size(text)

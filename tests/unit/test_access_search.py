@@ -394,7 +394,7 @@ def test_nothing_matches(store):
 
 
 def test_strings_with_numbers_of_their_own_are_asked_once():
-    from bidsmill.access.search_build import _alike
+    from bidsmill.access.search.build import _alike
 
     texts = ["", "Duration/3 s", "Duration/4.5 s,Red", "Duration/1e3 s"]
     texts += ["(Label/3,Label/3)", "(Label/3,Label/4)", "(Label/7,Label/7)"]

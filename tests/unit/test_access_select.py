@@ -366,3 +366,88 @@ def test_wide_matrices(tmp_path):
     np.testing.assert_array_equal(dataset.select(excluded=True).arrays(), recording.array)
     chosen = dataset.select(channels=["g1099", "g3"], excluded=True)
     np.testing.assert_array_equal(chosen.arrays(), recording.array[:, [1099, 3]])
+
+
+def parts_of_select(samples):
+    """Return conditions of `select`, each with what pandas says of them."""
+    splits = st.lists(st.sampled_from(["train", "test"]), min_size=1, max_size=2)
+    subjects = st.lists(st.sampled_from(["01", "02", "03", "04", "05"]), min_size=1)
+    number = st.floats(0, 1).map(lambda x: round(x, 2))
+    faces = st.lists(st.sampled_from([*FACES, ""]), min_size=1)
+    runs = st.lists(st.sampled_from([1, "01", 2, "2"]), min_size=1)
+    text_of = {1: ["1", "01"], 2: ["2"]}
+    return st.one_of(
+        splits.map(lambda s: ({"split": s}, samples["split"].isin(s))),
+        subjects.map(lambda s: ({"subject": s}, samples["subject"].isin(s))),
+        subjects.map(lambda s: ({"subject": s[0]}, samples["subject"] == s[0])),
+        number.map(lambda x: ({"where": f"rt < {x}"}, samples["rt"] < x)),
+        number.map(lambda x: ({"where": f"quality_flat >= {x}"}, samples["quality_flat"] >= x)),
+        faces.map(lambda f: ({"where": f"face in {f}"}, samples["face"].isin(f))),
+        faces.map(lambda f: ({"where": f"not face == {f[0]!r}"}, samples["face"] != f[0])),
+        runs.map(
+            lambda r: ({"run": r}, samples["run"].isin([t for x in r for t in text_of.get(x, [x])]))
+        ),
+        st.just(({"excluded": False}, samples["excluded"] == "")),
+        st.just(({"where": "trial_type == face"}, samples["trial_type"] == samples["face"])),
+        st.just(({"task": "faces", "session": None}, samples["task"] == "faces")),
+    )
+
+
+RICH = SAMPLES.assign(
+    run=np.resize(["1", "01", "2", ""], len(SAMPLES)),
+    quality_flat=np.random.default_rng(5).random(len(SAMPLES)),
+)
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory):
+    root = tmp_path_factory.mktemp("rich")
+    builder = StoreBuilder(root / "store")
+    builder.publish("rich", RECORDINGS, RICH)
+    return bidsmill.open(builder.root, cache=root / "cache")["rich"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(parts_of_select(RICH), max_size=4))
+def test_composed_selections_are_those_of_pandas(rich, parts):
+    chosen = rich.select(excluded=True)
+    mask = np.ones(len(RICH), bool)
+    for conditions, truth in parts:
+        chosen = chosen.select(**conditions)
+        mask &= truth.to_numpy(bool)
+    assert keys(chosen) == keys_where(mask, RICH)
+    expected = RICH[mask].reset_index(drop=True)
+    pd.testing.assert_frame_equal(chosen.samples[RICH.columns], expected, check_dtype=False)
+    together = {name: value for conditions, _ in parts for name, value in conditions.items()}
+    if len(together) == sum(len(conditions) for conditions, _ in parts):
+        assert keys(rich.select(**{"excluded": True, **together})) == keys(chosen)
+
+
+def test_entities(rich):
+    assert keys(rich.select(run=2, excluded=True)) == keys_where(RICH["run"] == "2", RICH)
+    with pytest.raises(BidsmillError, match=r"no row of rich has this subject.*'1'.*'01'"):
+        rich.select(subject="1")
+    with pytest.raises(BidsmillError, match=r"this run.*found: 7"):
+        rich.select(run=7)
+    with pytest.raises(BidsmillError, match=r"no condition of this name.*'sujbect'.*'subject'"):
+        rich.select(sujbect="01")
+    with pytest.raises(BidsmillError, match=r"'splt'; expected: perhaps 'split'"):
+        rich.select(splt="train")
+    with pytest.raises(BidsmillError, match=r"no condition.*'acquisition'.*where="):
+        rich.select(acquisition="x")
+
+
+def test_groups_by_layout(mixed):
+    groups = mixed.select(excluded=True).by_layout()
+    assert list(groups) == [LAYOUT_A, LAYOUT_B]
+    for layout_id, selection in groups.items():
+        assert keys(selection) == keys_where(SAMPLES["layout"] == layout_id)
+        np.testing.assert_array_equal(
+            selection.arrays(), expected_rows(RECORDINGS, selection.samples)
+        )
+    with pytest.raises(BidsmillError) as error:
+        mixed.select().arrays()
+    assert ".by_layout()" in error.value.todo
+    common = mixed.select(channels=["A.1"]).by_layout()
+    assert {tuple(selection.channels) for selection in common.values()} == {("A.1",)}
+    assert mixed.select(where="subject == '99'").by_layout() == {}

@@ -100,6 +100,42 @@ def test_describe_teaches(store):
     assert "37 rows of ds000117@" in repr(dataset.select())
 
 
+def test_only_the_catalogue_is_read_to_open_and_only_one_pointer_for_a_dataset(built, tmp_path):
+    root = built[0]
+    for path in (root / "datasets" / "ds000117").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    store = bidsmill.open(root, cache=tmp_path / "cache")
+    assert store["ds002718"].manifest["rows"] == 8
+    with pytest.raises(BidsmillError, match=r"cannot be read.*JSONDecodeError"):
+        store["ds000117"]
+
+
+def test_columns_are_read_when_they_are_asked_for(store, built):
+    """A condition on one column works where every other column of the file is damaged."""
+    import pyarrow.parquet as pq
+
+    dataset = store["ds000117"]
+    _ = dataset.table.columns  # verifies the file
+    entry = dataset.table_entry("samples", "samples.parquet")
+    path = built[0] / entry["path"]
+    with pq.ParquetFile(path) as file:
+        group = file.metadata.row_group(0)
+        chunks = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    content = bytearray(path.read_bytes())
+    for name, chunk in chunks.items():
+        if name not in ("subject", "excluded"):
+            begin = chunk.dictionary_page_offset or chunk.data_page_offset
+            content[begin : begin + chunk.total_compressed_size] = bytes(
+                chunk.total_compressed_size
+            )
+    path.write_bytes(content)
+    assert len(dataset.select(subject="02", where="subject != '03'")) == 8
+    assert set(dataset.table["subject"].dtype.categories) >= {"01", "05"}
+    with pytest.raises((BidsmillError, OSError)):
+        _ = dataset.samples
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
     [
@@ -130,8 +166,8 @@ def test_wrong_path(tmp_path, built):
         bidsmill.open(tmp_path / "store" / "datasets")
     with pytest.raises(BidsmillError, match="this is a file"):
         bidsmill.open(tmp_path / "store" / "catalog.parquet")
-    with pytest.raises(BidsmillError, match="s3:// are not supported by this version yet"):
-        bidsmill.open("s3://bucket/prefix")
+    with pytest.raises(BidsmillError, match=r"gs:// cannot be opened.*s3://bucket/prefix"):
+        bidsmill.open("gs://bucket/prefix")
     assert list(bidsmill.open(f"file://{tmp_path}/store")) == ["ds000117", "ds002718"]
     assert list(bidsmill.open(str(tmp_path / "store"))) == ["ds000117", "ds002718"]
 
@@ -176,7 +212,7 @@ def test_nothing_heavy_is_imported(built, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "[]"
-    assert len(list((tmp_path / "cache" / "matrix").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "matrix").glob("*.npy"))) == 1
 
 
 @pytest.mark.parametrize(
@@ -185,6 +221,8 @@ def test_nothing_heavy_is_imported(built, tmp_path):
         (lambda s: s.mne(), "mne"),
         (lambda s: s.torch(), "torch"),
         (lambda s: s.loader(), "torch"),
+        (lambda s: s.stream().torch(), "torch"),
+        (lambda s: s.stream().loader(), "torch"),
         (lambda s: s.select(hed="Event"), "hed"),
     ],
 )

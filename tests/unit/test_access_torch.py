@@ -55,8 +55,25 @@ def test_numbers_and_no_target(selection, torch):
     np.testing.assert_array_equal(x.numpy(), X[3])
     x = selection.torch()[3]
     np.testing.assert_array_equal(x.numpy(), selection.arrays()[3])
-    with pytest.raises(BidsmillError, match="one target"):
-        selection.torch(["face", "rt"])
+
+
+def test_several_targets_are_a_dict(selection, torch):
+    X, frame = selection.arrays(["face", "rt"])
+    dataset = selection.torch(["face", "rt"])
+    _, y = dataset[2]
+    assert list(y) == ["face", "rt"] and y["rt"].dtype == torch.float32
+    assert FACES[y["face"]] == frame["face"][2]
+    batches = list(selection.loader(["face", "rt"], batch_size=4))
+    np.testing.assert_array_equal(torch.cat([x for x, _ in batches]).numpy(), X)
+    assert [FACES[c] for _, y in batches for c in y["face"]] == frame["face"].tolist()
+    found = torch.cat([y["rt"] for _, y in batches]).numpy()
+    np.testing.assert_array_equal(found, frame["rt"].to_numpy(np.float32))
+    stacked = list(torch.utils.data.DataLoader(dataset, batch_size=4))
+    assert torch.equal(torch.cat([y["rt"] for _, y in stacked]), torch.from_numpy(found))
+    assert list(selection.torch(["rt"])[0][1]) == ["rt"], "a list is a dict, also of one"
+    for wrong in ([], ["rt", "rt"]):
+        with pytest.raises(BidsmillError, match="named once each"):
+            selection.torch(wrong)
 
 
 @pytest.mark.parametrize("target", [None, "face"])
@@ -90,6 +107,14 @@ def test_transform(selection, torch):
     np.testing.assert_array_equal(selection.torch(transform=negative)[2].numpy(), -X[2])
     whole = torch.cat(list(selection.loader(batch_size=3, transform=negative)))
     np.testing.assert_array_equal(whole.numpy(), -X)
+    seen = []
+    loader = selection.loader(
+        batch_size=8, transform=negative, batch_transform=lambda X: seen.append(X.shape) or X[:, :2]
+    )
+    np.testing.assert_array_equal(torch.cat(list(loader)).numpy(), -X[:, :2])
+    assert [tuple(shape) for shape in seen] == [(8, 5, 16), (8, 5, 16), (4, 5, 16)]
+    one = selection.torch(batch_transform=lambda X: X.mean(-1))[4]
+    np.testing.assert_allclose(one.numpy(), X[4].mean(-1), rtol=1e-5)
 
 
 def order_of(loader, X) -> list[int]:
@@ -116,7 +141,7 @@ def test_shuffle_is_that_of_the_seed(selection):
     [
         ("fork", False),
         ("fork", True),
-        ("spawn", False),
+        pytest.param("spawn", False, marks=pytest.mark.long),
         pytest.param("spawn", True, marks=pytest.mark.long),
     ],
     ids=lambda value: {False: "cold", True: "warm"}.get(value, value),

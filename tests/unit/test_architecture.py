@@ -18,13 +18,15 @@ ALLOWED = {
     "version": set(),
     "formats": {"errors"},
     "signal": {"errors"},
+    "storage": {"errors", "formats"},
     "batches": {"errors", "formats"},
     "bids": BASE,
-    "sources": BASE | {"bids", "version"},
-    "workflow": BASE | {"batches", "bids", "sources"},
-    "cli": BASE | {"access", "annotate", "sources", "split", "version", "workflow"},
-    "access": {"errors", "formats"},
-    **{stage: BASE | {"batches", "bids", "sources", "version"} for stage in STAGES},
+    "sources": BASE | {"bids", "storage", "version"},
+    "workflow": BASE | {"batches", "bids", "sources", "storage"},
+    "cli": BASE
+    | {"access", "annotate", "sources", "split", "storage", "store", "version", "workflow"},
+    "access": {"errors", "formats", "storage"},
+    **{stage: BASE | {"batches", "bids", "sources", "storage", "version"} for stage in STAGES},
     "__init__": {"access", "errors", "version"},
 }
 # Slow to import, or not part of the light install: only inside the function that needs them.

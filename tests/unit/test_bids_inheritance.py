@@ -82,6 +82,8 @@ def test_the_index_finds_what_comparing_all_with_all_finds(data, sidecars):
             wanted = by_force(path, suffix, extension, paths, labels)
             assert index.applicable(path, suffix, extension) == wanted
     found = {r.data: r.sidecars for r in find_recordings([*recordings, *paths])}
+    # Of the files, those that are recordings say how labels are spelled.
+    labels = labels_of(found)
     for path, own in found.items():
         listed = {f"{s}{e}": by_force(path, s, e, paths, labels) for s, e in KINDS}
         assert own == {key: value for key, value in listed.items() if value}

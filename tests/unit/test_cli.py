@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,14 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    """Run the command in a process of its own; return exit code and what it printed."""
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+    """Run the command; return exit code and what it printed."""
+    printed, told = io.StringIO(), io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(told):
+        try:
+            code = cli.main(list(arguments))
+        except SystemExit as left:
+            code = left.code
+    return code, printed.getvalue(), told.getvalue()
 
 
 def refused(*arguments: str) -> str:
@@ -234,6 +241,11 @@ def test_the_manifest_is_what_sha256sum_says(place):
 )
 def test_no_manifest_of_what_is_no_dataset(place, folder, told):
     assert told in refused("manifest", folder)
+
+
+def test_a_process_of_its_own(place):
+    done = subprocess.run(command("lock"), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and "config/locks/own.json" in done.stdout
 
 
 def test_a_pipe_that_nobody_reads(place):

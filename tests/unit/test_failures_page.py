@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def test_the_committed_page_is_the_generated_one():
     assert PAGE.read_text(encoding="utf-8") == done.stdout, "run `make docs`"
 
 
+@cache
 def trees() -> list[tuple[str, ast.AST]]:
     paths = sorted((ROOT / "src").rglob("*.py"))
     return [(path.name, ast.parse(path.read_text())) for path in paths]

@@ -122,6 +122,8 @@ def test_catalogue_row():
         "snapshot": "1",
         "name": "",
         "license": "CC0",
+        "license_class": "",
+        "citation": "",
         "doi": "",
         "datatypes": "eeg, emg",
         "tasks": "",

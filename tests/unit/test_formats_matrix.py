@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,7 @@ def path(tmp_path_factory):
 # Round trips
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(st.text(max_size=4) | st.sampled_from(STRANGE), min_size=1, max_size=6),
     times=st.integers(1, 9),
@@ -328,3 +331,63 @@ def test_a_writer_that_is_left_by_an_error_closes_its_file(tmp_path):
 
 def test_the_contract_is_that_of_the_module():
     assert (matrix.CONTRACT, matrix.METADATA_KEY) == ("1", "bidsmill")
+
+
+@pytest.mark.parametrize("channels", [5, 1100])
+def test_a_flipped_bit_of_a_page_is_found_in_whole_and_partial_reads(path, tmp_path, channels):
+    names = [f"E{i}" for i in range(channels)]
+    array = random_array(6, channels, 40)
+    write(path, names, array, [2, 4])
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    with MatrixFile(path) as file:
+        chunks = [file.chunk_ranges(group) for group in (0, 1)]
+    for group, ranges in enumerate(chunks):
+        for column, (start, stop) in enumerate(ranges):
+            damaged = bytearray(content)
+            # The header of a page has less than 64 bytes; what follows is its content.
+            damaged[rng.integers(start + 64, stop)] ^= 1 << rng.integers(8)
+            (tmp_path / "damaged").write_bytes(damaged)
+            with MatrixFile(tmp_path / "damaged") as file:
+                for read in (file.read, lambda: file.read_group(group, [names[column]])):  # noqa: B023
+                    with pytest.raises(BidsmillError, match="damaged") as error:
+                        read()
+                    assert error.value.file == str(tmp_path / "damaged")
+                assert same_bits(file.read_group(1 - group), array[2:] if group == 0 else array[:2])
+
+
+def test_checksums_are_the_crc32_of_the_pages_as_they_are_stored(path):
+    """By hand from parquet.thrift: field 4 of a page's header, an i32 in zigzag."""
+    write(path, ["a"], random_array(3, 1, 50), [3])
+    with MatrixFile(path) as file:
+        ((start, stop),) = file.chunk_ranges(0)
+    chunk = path.read_bytes()[start:stop]
+    place, numbers = 0, []
+    for _ in range(4):  # type, size, stored size, crc: each is 0x15 (the next field, i32), value
+        assert chunk[place] == 0x15
+        place += 1
+        value = shift = 0
+        while True:
+            value |= (chunk[place] & 127) << shift
+            shift, place = shift + 7, place + 1
+            if chunk[place - 1] < 128:
+                break
+        numbers.append(value >> 1 ^ -(value & 1))
+    kind, _, stored, crc = numbers
+    assert kind == 0 and crc % 2**32 == zlib.crc32(chunk[-stored:])
+
+
+def test_files_without_checksums_are_read(path, tmp_path):
+    array = random_array(4, 2, 30)
+    write(path, ["a", "b"], array, [4])
+    document = {"bidsmill": pq.read_metadata(path).metadata[b"bidsmill"]}
+    table = pq.read_table(path).replace_schema_metadata(document)
+    pq.write_table(table, tmp_path / "old.parquet", write_page_checksum=False)
+    with MatrixFile(tmp_path / "old.parquet") as file:
+        assert same_bits(file.read(), array)
+
+
+def test_a_source_of_bytes_other_than_a_path(path):
+    array = random_array(4, 3, 30)
+    write(path, ["a", "b", "c"], array, [1, 3])
+    with MatrixFile("s3://somewhere/m", io.BytesIO(path.read_bytes())) as file:
+        assert same_bits(file.read(["c", "a"]), array[:, [2, 0]])

@@ -130,7 +130,14 @@ def publish(dataset, name, store):
     outputs = results / "dataset.json", results / "README.md"
     describe_dataset(inputs, *outputs, dataset=name, settings=dataset.settings)
     published = results / "published.json"
-    publish_dataset(results, inputs["converted"], published, dataset=name, store=str(store))
+    publish_dataset(
+        results,
+        inputs["converted"],
+        published,
+        dataset=name,
+        store=str(store),
+        license_allowed=True,
+    )
     return files.read_json(published)
 
 

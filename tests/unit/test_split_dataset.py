@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from bidsmill.formats import tables
 from bidsmill.formats.certificate import read_split, side_of_rows
 from bidsmill.split.dataset import split_dataset, split_samples
 
+LONG = bool(os.environ.get("BIDSMILL_LONG"))
 SIDES = ["train", "validation", "test", "none"]
 
 
@@ -273,7 +275,7 @@ def test_no_rows_are_refused(tmp_path):
     assert table.empty
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=60 if LONG else 6, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.integers(3, 9),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from bidsmill.split.dataset import split_samples
 from bidsmill.split.folds import choose_folds
 from bidsmill.split.optimiser import choose_groups, objective_of
 from bidsmill.split.start import columns_of, folds_of
+
+LONG = bool(os.environ.get("BIDSMILL_LONG"))
 
 
 def theirs(counts, rows, n_folds) -> list[np.ndarray]:
@@ -123,7 +126,7 @@ def test_brute_force_finds_no_better_partition_of_few_groups(seed):
         assert fold.bound <= fold.objective and fold.gap == fold.objective - fold.bound
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=40 if LONG else 3, deadline=None)
 @given(st.integers(0, 10**6), st.integers(4, 7), st.randoms(use_true_random=False))
 def test_the_order_of_groups_does_not_matter(seed, n_groups, chance):
     counts, rows, weights = problem(seed, n_groups)

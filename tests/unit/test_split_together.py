@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from bidsmill.split.given import read_given
 from bidsmill.split.optimiser import objective_of
 from bidsmill.split.together import split_together
 
+LONG = bool(os.environ.get("BIDSMILL_LONG"))
 LABELS = {"one": ["label"], "two": ["label"], "three": ["label"]}
 
 
@@ -26,7 +29,7 @@ def sides(found) -> dict[str, str]:
     }
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=20 if LONG else 2, deadline=None)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_people_stay_together_whatever_the_order(seed, chance):
     datasets = {

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bidsmill.workflow import code_hash as module
+from bidsmill.workflow.code_facts import MOST_KEPT, Facts, facts_of
 from bidsmill.workflow.code_hash import code_hash
 
 START = "bidsmill/convert/recording.py"
@@ -181,6 +185,57 @@ def test_a_template_beside_a_module_counts(small):
     (small / "bidsmill" / "page.html").write_text("one")
     (small / "bidsmill" / "other.html").write_text("still not named")
     assert hash_of(small, "script.py") == one
+
+
+def run_elsewhere(project: Path) -> str:
+    """Return the hash that another process takes, with the code of a copy of the package."""
+    code = (
+        "import sys; from pathlib import Path; from bidsmill.workflow.code_hash import code_hash\n"
+        f"print(code_hash(Path(sys.argv[1]) / {START!r}, Path(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(project)],
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_what_is_remembered_between_runs_never_decides(source, before):
+    """The memory is made, used, damaged in some ways, and lost: the hash is that of the code."""
+    kept = source / "bidsmill" / "workflow" / "__pycache__"
+    assert run_elsewhere(source) == before
+    (path,) = kept.glob("code_facts.*.json")
+    whole = path.read_bytes()
+    entries = json.loads(whole)
+    assert len(entries) > 20
+    assert run_elsewhere(source) == before and path.read_bytes() == whole
+    for damaged in (whole[:-100], b"[1]", b"\xff", b'{"a": 1}', b'{"a": {"tree": ""}}'):
+        path.write_bytes(damaged)
+        assert Facts(path).of(b"x = 1\n") == facts_of(b"x = 1\n")
+    edit(source, "bids/events.py", lambda text: text + "\nEXTRA = 1\n")
+    changed = run_elsewhere(source)
+    assert changed != before
+    shutil.rmtree(kept)
+    kept.write_text("a folder that cannot be written")
+    assert run_elsewhere(source) == changed
+
+
+def test_the_memory_does_not_grow_for_ever(tmp_path):
+    path = tmp_path / "facts.json"
+    facts = Facts(path)
+    for number in range(MOST_KEPT):
+        facts.of(f"x = {number}\n".encode())
+    facts.save()
+    assert len(json.loads(path.read_bytes())) == MOST_KEPT
+    later = Facts(path)
+    wanted = [b"x = 5\n", b"y = 1\n"]
+    found = [later.of(content) for content in wanted]
+    later.save()
+    assert list(json.loads(path.read_bytes()).values()) in (found, found[::-1])
+    assert found == [facts_of(content) for content in wanted]
 
 
 def test_order_and_duplicates_of_imports_end(small):

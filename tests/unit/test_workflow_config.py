@@ -83,9 +83,19 @@ TOP = [
     ),
     (
         {**config(), "stroe": "x"},
-        "top level: unknown key 'stroe'; did you mean 'store'? known keys: store, datasets",
+        "top level: unknown key 'stroe'; did you mean 'store'? known keys: store, publish, allow_",
     ),
-    ({**config(), "store": "s3://bucket/x"}, "store: found 's3://bucket/x', expected a folder"),
+    ({**config(), "store": "gs://b/x"}, "store: found 'gs://b/x', expected a folder or s3://"),
+    ({**config(), "store": "s3://k:s@b/x"}, "store: expected s3://bucket/prefix, without user"),
+    ({**config(), "store": "s3:///x"}, "store: expected s3://bucket/prefix, without user"),
+    ({**config(), "allow_license": ["b"]}, "allow_license: found 'b', expected a dataset of: a"),
+    ({**config(), "publish": {"encryption": "AES"}}, "publish.encryption: found 'AES', allowed"),
+    ({**config(), "publish": {"kms_key": "k"}}, "publish.kms_key: has no meaning without `encryp"),
+    (
+        {**config(), "publish": {"endpoint": "https://u:p@h"}},
+        "publish.endpoint: holds a user, a password or a query; secrets belong into the environ",
+    ),
+    ({**config(), "publish": {"connections": 0}}, "publish.connections: found 0, expected at lea"),
     ({**config(), "store": "~/store"}, "store: found '~/store'; write the folder out"),
     ({**config(), "store": ""}, "store: found '', expected a text of this length at least: 1"),
     (
@@ -554,7 +564,17 @@ def test_whatever_is_given_the_answer_is_for_people(schema, content):
 def test_every_setting_is_spelt_out(schema):
     resolved = resolve(config(), schema)
     folders = {"store", "locks", "hed_sidecars", "splits"}
-    assert set(resolved) == {*folders, "same_subject", "together", "batches", "datasets"}
+    others = {"same_subject", "together", "batches", "datasets", "publish", "allow_license"}
+    assert set(resolved) == {*folders, *others}
+    assert resolved["allow_license"] == []
+    assert resolved["publish"] == {
+        "endpoint": None,
+        "profile": None,
+        "encryption": None,
+        "kms_key": None,
+        "storage_class": None,
+        "connections": 8,
+    }
     assert resolved["store"] == "results/store"
     assert resolved["locks"] == "config/locks"
     assert resolved["splits"] == "config/splits"

@@ -115,3 +115,23 @@ def test_it_is_printed(capsys, monkeypatch):
     monkeypatch.setenv("BIDSMILL_SUMMARY", "later")
     print_summary(["ds"], "s")
     assert capsys.readouterr().err == ""
+
+
+def test_a_bucket_with_an_address_of_its_own():
+    write()
+    lines = summary_lines(["ds"], "s3://b/p", "https://host")
+    opened = (
+        '    train = bidsmill.open("s3://b/p", endpoint="https://host")["ds"].select(split="train")'
+    )
+    assert opened in lines
+    assert "store     s3://b/p" in lines
+
+
+def test_a_dataset_whose_licence_keeps_it_out_of_the_store():
+    results = write()
+    refused = {"dataset": "ds", "status": "refused", "reason": "it states no licence"}
+    files.write_json(results / "published.json", refused)
+    lines = summary_lines(["ds"], "s")
+    assert "  not published: it states no licence" in lines
+    assert lines[4].endswith("add to the config:  allow_license: [ds]")
+    assert not any("import bidsmill" in line for line in lines)

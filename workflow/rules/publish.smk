@@ -1,6 +1,7 @@
 """A dataset goes to the store: files, then the manifest, then the pointer.
 
-Input: everything that is published. Output: published.json (version and manifest).
+Input: everything that is published. Output: published.json (version and manifest, or why the
+licence of the dataset keeps it out of the store).
 """
 
 
@@ -30,12 +31,13 @@ rule publish_dataset:
     benchmark:
         "results/{dataset}/benchmarks/publish_dataset.tsv"
     conda:
-        "../../envs/tables.yaml"
+        "../../envs/sources.yaml"
     resources:
         mem_mb=1000,
         runtime=240,
     params:
         store=CONFIG["store"],
+        license_allowed=license_allowed,
         code=code_of("publish_dataset"),
     message:
         "publish {wildcards.dataset}"

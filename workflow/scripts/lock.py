@@ -14,12 +14,12 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         lock_dataset(
             Path(snakemake.output.lock),
-            dataset=snakemake.wildcards.dataset,
-            settings=snakemake.params.spec
-            | snakemake.config["connections"][snakemake.wildcards.dataset],
+            dataset=(name := snakemake.wildcards.dataset),
+            settings=snakemake.params.spec | snakemake.config["connections"][name],
             **snakemake.params.shared,
+            connection=snakemake.config["publish"],
             take_news=news_are_asked_for(),
             committed=next(map(Path, snakemake.input.committed), None),
             adopted=next(map(Path, snakemake.input.adopted), None),
-            question=snakemake.config["digests"][snakemake.wildcards.dataset],
+            question=snakemake.config["digests"][name],
         )

@@ -17,4 +17,6 @@ if __name__ == "__main__":
             Path(snakemake.output.published),
             dataset=snakemake.wildcards.dataset,
             store=snakemake.params.store,
+            license_allowed=snakemake.params.license_allowed,
+            connection=snakemake.config["publish"],
         )

@@ -1,24 +1,27 @@
-"""The conditions of `select` on rows: split, recordings, HED."""
+"""The conditions of `select` on rows: split, recordings, entities, HED."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bidsmill.access.describe import SPLITS, counted
 from bidsmill.access.extras import require
 from bidsmill.access.names import unknown
+from bidsmill.access.search.build import ENTITIES
 from bidsmill.errors import BidsmillError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from bidsmill.access.columns import SelectedColumns
     from bidsmill.access.dataset import Dataset
 
+# What `select` takes besides entities.
+CONDITIONS = ("split", "where", "hed", "channels", "recordings", "excluded")
 
-def in_split(dataset: Dataset, frame: pd.DataFrame, split: str | Sequence[str]) -> np.ndarray:
+
+def in_split(dataset: Dataset, table: SelectedColumns, split: str | Sequence[str]) -> np.ndarray:
     """Return which rows are in one of these splits.
 
     Raises
@@ -27,7 +30,7 @@ def in_split(dataset: Dataset, frame: pd.DataFrame, split: str | Sequence[str]) 
         If there is no such split, or the dataset has no row in it.
     """
     wanted = [split] if isinstance(split, str) else list(split)
-    everywhere = dataset.samples["split"]
+    everywhere = dataset.table["split"]
     for name in wanted:
         if name not in SPLITS:
             raise unknown("there is no split of this name", name, SPLITS)
@@ -37,11 +40,11 @@ def in_split(dataset: Dataset, frame: pd.DataFrame, split: str | Sequence[str]) 
                 found=counted(everywhere, SPLITS),
                 todo="choose another split; split.json says why it is so",
             )
-    return frame["split"].isin(wanted).to_numpy(bool)
+    return table["split"].isin(wanted).to_numpy(bool)
 
 
 def in_recordings(
-    dataset: Dataset, frame: pd.DataFrame, recordings: str | Sequence[str]
+    dataset: Dataset, table: SelectedColumns, recordings: str | Sequence[str]
 ) -> np.ndarray:
     """Return which rows are of one of these recordings.
 
@@ -59,10 +62,61 @@ def in_recordings(
                 dataset.matrices,
                 todo="ds.recordings says what became of every recording",
             )
-    return frame["recording"].isin(wanted).to_numpy(bool)
+    return table["recording"].isin(wanted).to_numpy(bool)
 
 
-def tagged(dataset: Dataset, frame: pd.DataFrame, query: str) -> np.ndarray:
+def of_entities(dataset: Dataset, table: SelectedColumns, entities: dict[str, Any]) -> np.ndarray:
+    """Return which rows have one of the wanted values of every entity.
+
+    A number means what is written so with or without leading zeros: 1 is ``"1"`` and ``"01"``.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    table : SelectedColumns
+        The rows.
+    entities : dict
+        Column of samples (see `ENTITIES`) -> a value or several.
+
+    Raises
+    ------
+    BidsmillError
+        If a column is no entity, or no row of the dataset has a value.
+    """
+    keep = np.ones(len(table), bool)
+    for name, wanted in entities.items():
+        if wanted is None:
+            continue
+        if name not in ENTITIES or name not in dataset.table:
+            known = [entity for entity in ENTITIES if entity in dataset.table]
+            raise unknown(
+                "`select` has no condition of this name",
+                name,
+                [*CONDITIONS, *known],
+                todo="other columns of samples are compared in where=\"column == 'value'\"",
+            )
+        several = not isinstance(wanted, str) and isinstance(wanted, Iterable)
+        values = set()
+        for value in wanted if several else [wanted]:
+            values |= _written(dataset, name, value)
+        keep &= table[name].isin(values).to_numpy(bool)
+    return keep
+
+
+def _written(dataset: Dataset, name: str, value: Any) -> set[str]:
+    """Return the values of an entity that one wanted value means."""
+    known = dataset.table.distinct(name)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        found = {text for text in known if text.isdecimal() and int(text) == value}
+    else:
+        found = {value} & known
+    if not found:
+        raise unknown(f"no row of {dataset.id} has this {name}", value, sorted(known - {""}))
+    return found
+
+
+def tagged(dataset: Dataset, table: SelectedColumns, query: str) -> np.ndarray:
     """Return which rows have an assembled HED string that fulfils a query.
 
     Raises
@@ -75,7 +129,11 @@ def tagged(dataset: Dataset, frame: pd.DataFrame, query: str) -> np.ndarray:
 
     if not isinstance(query, str):
         raise BidsmillError("`hed` takes one query", found=repr(query), expected='text, as "Face"')
-    if (dataset.samples["HED"] == "").all():
+    if not dataset.table.distinct("HED") - {""}:
         raise BidsmillError(f"{dataset.id} has no HED annotation", found="no tag on any row")
-    strings = frame["HED"].tolist()
-    return np.asarray(search(strings, query, dataset.manifest.get("hed_version")), bool)
+    column = table["HED"]
+    # Every distinct string is searched once.
+    codes, places = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
+    strings = column.cat.categories[codes].tolist()
+    found = search(strings, query, dataset.manifest.get("hed_version"))
+    return np.asarray(found, bool)[places]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bidsmill.access.cache import Cache
+import numpy as np
+
+from bidsmill.access.cache.cache import Cache
+from bidsmill.access.cache.location import StoreReader
+from bidsmill.access.columns import Columns
 from bidsmill.access.describe import dataset_text
-from bidsmill.access.location import StoreFiles, verified_path
 from bidsmill.access.selection import Selection
 from bidsmill.access.targets import NUMBER, label_kinds
+from bidsmill.access.text_tables import read_text_table
 from bidsmill.errors import BidsmillError
-from bidsmill.formats import tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,11 +54,12 @@ class Dataset:
     """
 
     def __init__(
-        self, store_files: StoreFiles, cache: Cache, version: str, manifest: dict[str, Any]
+        self, store_files: StoreReader, cache: Cache, version: str, manifest: dict[str, Any]
     ):
         self.store_files = store_files
         self.cache = cache
         self.version = version
+        self._paths: dict[str, Path] = {}
         self.manifest = manifest
         self.id: str = manifest["dataset"]
         self.snapshot: str = manifest["snapshot"]
@@ -62,8 +67,12 @@ class Dataset:
 
     @property
     def samples(self) -> pd.DataFrame:
-        """Return the table of samples: one row per window or epoch, excluded ones too."""
-        return self._samples.copy(deep=False)
+        """Return the table of samples: one row per window or epoch, excluded ones too.
+
+        Of a dataset with millions of rows, ``select(...).samples`` is a smaller one, and
+        ``table["subject"]`` a single column.
+        """
+        return self.table.frame()
 
     @property
     def recordings(self) -> pd.DataFrame:
@@ -104,18 +113,19 @@ class Dataset:
         channels: str | Sequence[str] | None = None,
         recordings: str | Sequence[str] | None = None,
         excluded: bool = False,
+        **entities: Any,
     ) -> Selection:
         """Return the rows that fulfil all conditions; see `Selection.select`.
 
         Parameters
         ----------
-        split, where, hed, channels, recordings
+        split, where, hed, channels, recordings, **entities
             As for `Selection.select`.
         excluded : bool
             True gives the rows that have a quality reason, too.
         """
-        every = Selection(self, range(len(self._samples)), None)
-        return every.select(split, where, hed, channels, recordings, excluded)
+        every = Selection(self, np.arange(len(self.table)), None)
+        return every.select(split, where, hed, channels, recordings, excluded, **entities)
 
     def describe(self) -> str:
         """Return what is in the dataset, in words: counts, labels, splits, layouts."""
@@ -125,18 +135,18 @@ class Dataset:
         return self.describe()
 
     @cached_property
-    def _samples(self) -> pd.DataFrame:
-        import pandas as pd
-        from pandas.api.types import is_numeric_dtype
-
+    def table(self) -> Columns:
+        """Return the columns of samples, each read when it is asked for; text is categorical."""
         entry = self.table_entry("samples", "samples.parquet")
-        frame = tables.read_parquet(verified_path(self.store_files, entry))
-        for column in frame:
-            if self.labels.get(column) == NUMBER:  # without any value it was written as text
-                frame[column] = pd.to_numeric(frame[column], errors="coerce").astype("float64")
-            elif not is_numeric_dtype(frame[column].dtype):
-                frame[column] = frame[column].fillna("")
-        return frame
+        numbers = [name for name, kind in self.labels.items() if kind == NUMBER]
+        return Columns(partial(self._verified, entry["path"]), numbers)
+
+    def _verified(self, path: str) -> Path:
+        """Return a verified file of this version; it is compared with its sha256 once."""
+        if path not in self._paths:
+            entry = next(entry for entry in self.manifest["files"] if entry["path"] == path)
+            self._paths[path] = self.store_files.verified_path(entry)
+        return self._paths[path]
 
     @cached_property
     def _recordings(self) -> pd.DataFrame:
@@ -169,7 +179,7 @@ class Dataset:
         import pandas as pd
 
         entry = self.table_entry(kind, f"{kind}.tsv")
-        frame = tables.read_tsv(verified_path(self.store_files, entry))
+        frame = read_text_table(self._verified(entry["path"]))
         for column in NUMBERS[kind]:
             if column in frame:
                 frame[column] = pd.to_numeric(frame[column], errors="coerce")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from bidsmill.access.columns import counts_of, distinct
 from bidsmill.access.names import listed
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ SPLITS = ("train", "validation", "test", "none")
 
 def dataset_text(dataset: Dataset) -> str:
     """Return counts, labels, splits and layouts of a dataset, and how to read it."""
-    manifest, samples = dataset.manifest, dataset.samples
+    manifest, samples = dataset.manifest, dataset.table
     excluded = int((samples["excluded"] != "").sum())
     lines = [
         f"{dataset.id}: {dataset.name} (version {dataset.version})",
@@ -35,38 +36,43 @@ def dataset_text(dataset: Dataset) -> str:
 
 def _example(dataset: Dataset) -> list[str]:
     """Return a line of code that works on this dataset; none where there is nothing to read."""
-    samples = dataset.samples
-    samples = samples[samples["excluded"] == ""]
-    if len(samples) == 0:
+    chosen = dataset.select()
+    if len(chosen) == 0:
         return []
     choice = []
-    if (samples["split"] == "train").any():
-        samples = samples[samples["split"] == "train"]
+    if (chosen.table["split"] == "train").any():
+        chosen = chosen.select(split="train")
         choice.append('split="train"')
-    if samples["layout"].nunique() > 1:
-        choice.append(f"where=\"layout == '{samples['layout'].mode()[0]}'\"")
-    label = next((name for name in dataset.labels if samples[name].astype(str).any()), None)
+    layouts = counts_of(chosen.table["layout"])
+    if len(layouts) > 1:
+        layout = min(layouts, key=lambda name: (-layouts[name], name))
+        chosen = chosen.select(where=f"layout == '{layout}'")
+        choice.append(f"where=\"layout == '{layout}'\"")
+    label = next((name for name in dataset.labels if len(chosen.labelled(name))), None)
     target = f'target="{label}"' if label else ""
     return [f"  read it     ds.select({', '.join(choice)}).arrays({target})"]
 
 
 def selection_text(selection: Selection) -> str:
     """Return what a selection holds, and how to read it."""
-    samples = selection.samples
-    layouts = samples["layout"].nunique()
+    samples = selection.table
+    recordings, subjects, layouts = (
+        len(distinct(samples[name])) for name in ("recording", "subject", "layout")
+    )
     lines = [
         f"{len(samples)} rows of {selection.dataset.id}@{selection.dataset.version}: "
-        f"{samples['recording'].nunique()} recordings, {samples['subject'].nunique()} subjects, "
+        f"{recordings} recordings, {subjects} subjects, "
         f"{layouts} layout{'' if layouts == 1 else 's'}",
         f"  splits      {counted(samples['split'], SPLITS)}",
-        "  read them   .arrays(target=...), .loader(target=...), .mne(); .samples is the table",
+        "  read them   .arrays(target=...), .loader(target=...), .stream(target=...), .mne(),",
+        "              .sklearn(target=...), .frames(); .samples is the table",
     ]
     return "\n".join(lines)
 
 
 def counted(column, order) -> str:
     """Return how often each value stands in a column, as text, known values in their order."""
-    counts = Counter(column.tolist())
+    counts = counts_of(column)
     names = [name for name in order if name in counts]
     names += sorted(str(name) for name in counts if name not in order and name != "")
     return listed(f"{name} {counts[name]}" for name in names) or "-"
@@ -75,7 +81,7 @@ def counted(column, order) -> str:
 def _label_lines(dataset: Dataset) -> list[str]:
     lines = []
     for name, classes in dataset.labels.items():
-        column = dataset.samples[name]
+        column = dataset.table[name]
         if isinstance(classes, str):
             text = f"a number ({int(column.isna().sum())} rows without)"
         else:

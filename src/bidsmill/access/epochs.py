@@ -70,7 +70,7 @@ def _events(chosen: Selection, target: str | None) -> tuple[np.ndarray, dict[str
     """Return one event per row, with distinct samples; the real ones stand in the metadata."""
     frame = chosen.samples
     column = target or "trial_type"
-    found = chosen._target(column)
+    found = chosen.target(column)
     if found.classes is None:
         # Numbers make no event ids: every row is an event of the one kind.
         found = Target(column, (column,))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bidsmill.access.conditions import in_recordings, in_split, tagged
+from bidsmill.access.columns import SelectedColumns
+from bidsmill.access.conditions import in_recordings, in_split, of_entities, tagged
 from bidsmill.access.describe import selection_text
-from bidsmill.access.extras import require
 from bidsmill.access.gather import Rows
+from bidsmill.access.reading import Readable
 from bidsmill.access.targets import Target, find_target
 from bidsmill.access.view import View, check_names, stacked_view
 from bidsmill.access.where import matching_rows
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from bidsmill.access.dataset import Dataset
 
 
-class Selection:
+class Selection(Readable):
     """Some rows and channels of a dataset. It never changes: `select` makes a new one.
+
+    `Readable` says how it is read: as arrays, batches, a stream, tables, epochs.
 
     Parameters
     ----------
@@ -55,6 +58,7 @@ class Selection:
         channels: str | Sequence[str] | None = None,
         recordings: str | Sequence[str] | None = None,
         excluded: bool = True,
+        **entities: Any,
     ) -> Selection:
         """Return those rows of this selection that fulfil all conditions.
 
@@ -76,37 +80,43 @@ class Selection:
             BIDS stems.
         excluded : bool
             False hides the rows that have a quality reason. Rows hidden before stay hidden.
+            Their measures are columns: ``where="quality_flat < 0.1"``.
+        **entities
+            ``subject``, ``session``, ``task``, ``acquisition``, ``run``, ``processing`` or
+            ``datatype``: a value, or a list of them, without prefix, such as ``subject="01"``. A
+            number stands for itself with any leading zeros.
 
         Raises
         ------
         BidsmillError
             If a name is unknown, an expression cannot be read, or a library is missing.
         """
-        keep = np.ones(len(self), bool)
-        frame = self._frame
+        keep = of_entities(self.dataset, self.table, entities)
         if split is not None:
-            keep &= in_split(self.dataset, frame, split)
+            keep &= in_split(self.dataset, self.table, split)
         if recordings is not None:
-            keep &= in_recordings(self.dataset, frame, recordings)
+            keep &= in_recordings(self.dataset, self.table, recordings)
         if not excluded:
-            keep &= (frame["excluded"] == "").to_numpy(bool)
+            keep &= (self.table["excluded"] == "").to_numpy(bool)
         if where is not None:
-            keep &= matching_rows(frame, where)
+            keep &= matching_rows(self.table, where)
         if hed is not None:
-            keep[keep] = tagged(self.dataset, frame[keep], hed)
-        request = self._request
+            keep[keep] = tagged(self.dataset, self._kept(keep).table, hed)
+        chosen = self._kept(keep)
         if channels is not None:
-            request = channels if isinstance(channels, str) else tuple(map(str, channels))
-        chosen = Selection(self.dataset, self._positions[keep], request)
-        if channels is not None and len(chosen):
-            check_names(chosen._layouts, request, chosen._all_source_names)
+            chosen._request = channels if isinstance(channels, str) else tuple(map(str, channels))
+            if len(chosen):
+                check_names(chosen._layouts, chosen._request, chosen._all_source_names)
         return chosen
 
     def labelled(self, *targets: str) -> Selection:
         """Return the rows that have a value of every target."""
         keep = np.ones(len(self), bool)
         for name in targets:
-            keep &= self._target(name).present(self._frame)
+            keep &= self.target(name).present(self.table)
+        return self._kept(keep)
+
+    def _kept(self, keep: np.ndarray) -> Selection:
         return Selection(self.dataset, self._positions[keep], self._request)
 
     def __len__(self) -> int:
@@ -118,7 +128,7 @@ class Selection:
     @property
     def samples(self) -> pd.DataFrame:
         """Return the table of these rows: row i is ``X[i]`` of `arrays` without a target."""
-        return self._frame.copy(deep=False)
+        return self.table.frame()
 
     @property
     def channels(self) -> list[str]:
@@ -140,7 +150,7 @@ class Selection:
         """Return which channels are there: bool (samples, channels), False where X is NaN."""
         columns = self.view.columns
         by_file = [_there(columns[name], len(self.view.names)) for name in self._layout_of]
-        return np.array(by_file, bool)[self._file_index]
+        return np.array(by_file, bool)[self.file_index]
 
     def classes(self, target: str) -> list[str]:
         """Return the classes of a target in the order of their codes.
@@ -153,131 +163,24 @@ class Selection:
         BidsmillError
             If the target is unknown or holds numbers.
         """
-        found = self._target(target)
+        found = self.target(target)
         if found.classes is None:
             raise BidsmillError(f"{target!r} holds numbers and has no classes")
         return list(found.classes)
 
-    def arrays(self, target: str | Sequence[str] | None = None) -> Any:
-        """Read the rows into memory.
+    def by_layout(self) -> dict[str, Selection]:
+        """Return layout id -> the rows of this layout, which can be stacked.
 
-        Parameters
-        ----------
-        target : str or list of str, optional
-            A label, or any column of samples. Rows without a value are left out, in X and y
-            alike (`labelled` gives that selection).
-
-        Returns
-        -------
-        X : ndarray of float32, shape (samples, channels, times)
-            In SI units, in the order of `samples`.
-        y : ndarray of str or float64, shape (samples,); or DataFrame for a list of targets
-            Only with a target.
-
-        Raises
-        ------
-        BidsmillError
-            If no row is selected, the recordings cannot be stacked, or a file is damaged.
+        A layout is a montage (channels in their order, types, units) with a sampling rate and a
+        length of the rows; `Dataset.layouts` describes each.
         """
-        if target is None:
-            return self.rows().all()
-        names = [target] if isinstance(target, str) else list(target)
-        chosen = self.labelled(*names)
-        X = chosen.rows().all()
-        if not isinstance(target, str):
-            return X, chosen.samples[names]
-        found = self._target(target)
-        values = found.values(chosen._frame)
-        return X, values if found.classes is None else values.astype(str)
-
-    def torch(self, target: str | None = None, transform: Callable | None = None) -> Any:
-        """Return a map-style dataset for PyTorch.
-
-        Parameters
-        ----------
-        target : str, optional
-            A label or a column of samples; rows without a value are left out.
-        transform : callable, optional
-            Takes and gives a float32 tensor (channels, times).
-
-        Returns
-        -------
-        bidsmill.access.pytorch.TorchRows
-            Item i is a float32 tensor (channels, times), with a target also its int64 class
-            code (the place in `classes`) or float32 number.
-
-        Raises
-        ------
-        BidsmillError
-            If torch is not installed, or as for `arrays`.
-        """
-        require("torch", "torch", ".torch()")
-        from bidsmill.access.pytorch import torch_rows
-
-        return torch_rows(self, target, transform)
-
-    def loader(
-        self,
-        target: str | None = None,
-        batch_size: int = 64,
-        shuffle: bool = False,
-        seed: int = 0,
-        num_workers: int = 0,
-        drop_last: bool = False,
-        transform: Callable | None = None,
-        **options: Any,
-    ) -> Any:
-        """Return a PyTorch DataLoader whose batches are gathered in one go.
-
-        Parameters
-        ----------
-        target, transform
-            As for `torch`.
-        batch_size, shuffle, num_workers, drop_last
-            As for ``torch.utils.data.DataLoader``.
-        seed : int
-            Of the shuffle: the same seed gives the same batches, epoch by epoch.
-        **options
-            Any other argument of the DataLoader, such as ``pin_memory``.
-
-        Returns
-        -------
-        torch.utils.data.DataLoader
-            Of X (batch, channels, times), or (X, y) with a target.
-        """
-        require("torch", "torch", ".loader()")
-        from bidsmill.access.pytorch import torch_loader
-
-        if batch_size is not None and batch_size < 1:
-            raise BidsmillError(
-                "a batch needs rows", found=f"batch_size={batch_size}", expected="1 or more"
+        column = self.table["layout"]
+        return {
+            str(name): Selection(
+                self.dataset, self._positions[(column == name).to_numpy(bool)], self._request
             )
-        options |= {"batch_size": batch_size, "num_workers": num_workers, "drop_last": drop_last}
-        return torch_loader(self, target, transform, shuffle, seed, options)
-
-    def mne(self, target: str | None = None) -> Any:
-        """Return the rows as MNE epochs.
-
-        Parameters
-        ----------
-        target : str, optional
-            The classes that become event ids (rows without one are left out); if absent,
-            ``trial_type``.
-
-        Returns
-        -------
-        mne.EpochsArray
-            With types, units, positions, bad channels, and `samples` as metadata.
-
-        Raises
-        ------
-        BidsmillError
-            If MNE is not installed, or as for `arrays`.
-        """
-        require("mne", "mne", ".mne()")
-        from bidsmill.access.epochs import epochs_array
-
-        return epochs_array(self, target)
+            for name in column.drop_duplicates().tolist()
+        }
 
     @cached_property
     def view(self) -> View:
@@ -303,38 +206,57 @@ class Selection:
         return Rows(
             self.dataset.cache,
             [matrices[recording] for recording in self._layout_of],
-            self._file_index,
-            self._frame["row"].to_numpy(np.intp),
+            self.file_index,
+            self.table["row"].to_numpy(np.intp),
             [view.columns[recording] for recording in self._layout_of],
             (len(view.names), view.n_times),
         )
 
     @cached_property
-    def _frame(self) -> pd.DataFrame:
-        return self.dataset.samples.take(self._positions).reset_index(drop=True)
+    def table(self) -> SelectedColumns:
+        """Return the columns of these rows, each taken when it is asked for."""
+        return SelectedColumns(self.dataset.table, self._positions)
 
     @cached_property
     def _factors(self) -> tuple[np.ndarray, list[str]]:
         import pandas as pd
 
-        codes, names = pd.factorize(self._frame["recording"])
+        codes, names = pd.factorize(self.table["recording"])
         return codes, [str(name) for name in names]
 
     @property
-    def _file_index(self) -> np.ndarray:
+    def recordings(self) -> list[str]:
+        """Return the recordings of these rows, in the order of the rows."""
+        return list(self._layout_of)
+
+    @property
+    def file_index(self) -> np.ndarray:
+        """Return for each row the place of its recording in `recordings`."""
         return self._factors[0]
 
-    @cached_property
-    def _layout_of(self) -> dict[str, str]:
-        """Return recording -> layout id, in the order of the rows."""
+    def matrix_entries(self) -> list[dict[str, Any]]:
+        """Return the manifest's entry of the matrix of each recording, in the order of the rows.
+
+        Raises
+        ------
+        BidsmillError
+            If a row belongs to a recording that has none.
+        """
         matrices = self.dataset.matrices
         missing = [name for name in self._factors[1] if name not in matrices]
         if missing:
             raise BidsmillError(
                 f"samples of {self.dataset.id} name a recording without a matrix",
-                found=missing[0],
+                found=repr(missing[0]),
+                todo="the store is damaged: publish the dataset again",
             )
-        return {name: matrices[name]["layout"] for name in self._factors[1]}
+        return [matrices[name] for name in self._factors[1]]
+
+    @cached_property
+    def _layout_of(self) -> dict[str, str]:
+        """Return recording -> layout id, in the order of the rows."""
+        names = self._factors[1]
+        return {n: entry["layout"] for n, entry in zip(names, self.matrix_entries(), strict=True)}
 
     @cached_property
     def _layouts(self) -> dict[str, dict[str, Any]]:
@@ -348,8 +270,9 @@ class Selection:
             for _, source in self.dataset.source_names(recording)
         }
 
-    def _target(self, name: str) -> Target:
-        return find_target(name, self.dataset.labels, self.dataset.samples)
+    def target(self, name: str) -> Target:
+        """Return a target by its name: a label, or a column of samples."""
+        return find_target(name, self.dataset.labels, self.dataset.table)
 
 
 def _there(columns: np.ndarray | None, n_channels: int) -> np.ndarray:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bidsmill.access.cache import Cache
+from bidsmill.access.cache.cache import Cache
+from bidsmill.access.cache.location import NO_CATALOG, StoreReader, locate
 from bidsmill.access.dataset import Dataset
-from bidsmill.access.location import locate
 from bidsmill.access.names import listed, unknown
-from bidsmill.access.search import Conditions, Searcher
+from bidsmill.access.search.search import Conditions, Searcher
 from bidsmill.errors import BidsmillError
-from bidsmill.formats import files, tables
+from bidsmill.formats import tables
 from bidsmill.formats.manifest import (
     CATALOG,
-    CONTRACT,
     check_manifest,
     manifest_path,
     pointer_path,
+    read_pointer,
     version_of,
 )
 
@@ -32,21 +34,41 @@ class Store:
 
     Parameters
     ----------
-    path : path-like
-        The folder that holds ``catalog.parquet``.
+    address : path-like
+        A folder, a ``file://`` URL of one, or ``s3://bucket/prefix``.
     cache : path-like, optional
-        Folder for decoded matrices (see `bidsmill.open`).
+        The cache folder (see `bidsmill.open`).
+    cache_size : int or str, optional
+        What the cache may hold, such as ``"200GB"``.
+    offline : bool
+        Never touch the network.
+    **connection
+        Of a bucket: ``endpoint``, ``profile``, ``anonymous``.
 
     Raises
     ------
     BidsmillError
-        If there is no store at `path`.
+        If there is no store at this address, or it cannot be reached.
+
+    Notes
+    -----
+    Only the catalogue is read. A dataset's pointer and manifest are read when it is asked for.
     """
 
-    def __init__(self, path: str | os.PathLike, *, cache: str | os.PathLike | None = None):
-        self.files = locate(path)
-        self.cache = Cache(self.files, cache)
-        self._catalog = tables.read_parquet(self.files.local_path(CATALOG))
+    def __init__(
+        self,
+        address: str | os.PathLike,
+        *,
+        cache: str | os.PathLike | None = None,
+        cache_size: int | str | None = None,
+        offline: bool = False,
+        **connection: Any,
+    ):
+        given = {name: value for name, value in connection.items() if value is not None}
+        self.files = locate(address, cache=cache, offline=offline, **given)
+        self.cache = Cache(self.files, cache, budget=cache_size)
+        self._catalog = _read_catalog(self.files)
+        self._rows = {name: row for row, name in enumerate(self._catalog["dataset"].tolist())}
 
     @property
     def catalog(self) -> pd.DataFrame:
@@ -54,7 +76,7 @@ class Store:
         return self._catalog.copy(deep=False)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._catalog["dataset"].tolist())
+        return iter(self._rows)
 
     def __len__(self) -> int:
         return len(self._catalog)
@@ -63,7 +85,7 @@ class Store:
         if not isinstance(name, str):
             return False
         dataset, _, wanted = name.partition("@")
-        if dataset not in list(self):
+        if dataset not in self._rows:
             return False
         return not wanted or _choose_version(self._pointer(dataset), wanted) is not None
 
@@ -93,7 +115,7 @@ class Store:
             If the store has no such dataset, snapshot or version.
         """
         dataset, _, wanted = str(name).partition("@")
-        if dataset not in list(self):
+        if dataset not in self._rows:
             raise unknown("no such dataset in this store", dataset, self, file=self.files)
         pointer = self._pointer(dataset)
         version = _choose_version(pointer, wanted)
@@ -107,6 +129,27 @@ class Store:
                 [*snapshots, *known],
             )
         return dataset, version
+
+    def pull(
+        self, name: str, *, progress: bool | Callable[[int], None] = True, **conditions: Any
+    ) -> None:
+        """Fetch a dataset, or a part of it, into the cache; see `Selection.pull`.
+
+        Parameters
+        ----------
+        name : str
+            As for ``store[name]``.
+        progress : bool or callable
+            As for `Selection.pull`.
+        **conditions
+            As for `Dataset.select`; excluded rows are fetched, too, unless ``excluded=False``.
+
+        Raises
+        ------
+        BidsmillError
+            If a name is unknown, or a file is missing or damaged.
+        """
+        self[name].select(**{"excluded": True, **conditions}).pull(progress)
 
     def search(
         self,
@@ -169,23 +212,14 @@ class Store:
         return Searcher(self)
 
     def _pointer(self, dataset: str) -> dict[str, Any]:
-        path = self.files.local_path(pointer_path(dataset))
-        pointer = files.read_json(path)
-        if not isinstance(pointer, dict) or pointer.get("contract") != CONTRACT:
-            raise BidsmillError(
-                "this is not a version pointer that this bidsmill can read",
-                file=path,
-                expected=f"contract {CONTRACT}",
-                todo="install a newer bidsmill",
-            )
-        return pointer
+        path = pointer_path(dataset)
+        return read_pointer(self.files.read(path), path)
 
     def _manifest(self, dataset: str, version: str) -> dict[str, Any]:
         """Read a manifest, and check it against its own name."""
-        relative = manifest_path(dataset, version)
-        path = self.files.local_path(relative)
-        content = self.files.read_bytes(relative)
-        manifest = check_manifest(files.read_json(path), path)
+        path = manifest_path(dataset, version)
+        content = self.files.read_immutable(path)
+        manifest = check_manifest(_document(content, path), path)
         found = version_of(manifest["snapshot"], content)
         if found != version:
             raise BidsmillError(
@@ -205,6 +239,28 @@ class Store:
         return "\n".join(lines)
 
 
+def _read_catalog(files: StoreReader) -> pd.DataFrame:
+    """Return the table of all datasets.
+
+    Raises
+    ------
+    BidsmillError
+        If it is absent or damaged.
+    """
+    name = f"{str(files).rstrip('/')}/{CATALOG}"
+    found: object = "no column dataset"
+    content = files.read(CATALOG)
+    try:
+        catalog = tables.read_parquet(io.BytesIO(content), name=name)
+        if "dataset" in catalog.columns:
+            return catalog
+    except BidsmillError as error:
+        found = error.found
+    raise BidsmillError(
+        "the catalogue of this store is damaged", file=name, found=found, todo=NO_CATALOG
+    )
+
+
 def _choose_version(pointer: dict[str, Any], wanted: str) -> str | None:
     """Return the version that is meant: by its own name, or the newest of a snapshot."""
     if not wanted:
@@ -214,3 +270,10 @@ def _choose_version(pointer: dict[str, Any], wanted: str) -> str | None:
         return wanted
     of_snapshot = [e["version"] for e in pointer["history"] if e["snapshot"] == wanted]
     return of_snapshot[-1] if of_snapshot else None
+
+
+def _document(content: bytes, path: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise BidsmillError("a file of the store is not JSON", file=path, found=error) from None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bidsmill.access.columns import as_text, distinct
 from bidsmill.access.names import unknown
 from bidsmill.errors import BidsmillError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from bidsmill.access.columns import Columns, SelectedColumns
 
 NUMBER = "number"
 
@@ -31,32 +33,40 @@ class Target:
     name: str
     classes: tuple[str, ...] | None
 
-    def values(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return the values of a table: float64 numbers, or classes as text."""
-        column = frame[self.name]
+    def values(self, table: SelectedColumns) -> np.ndarray:
+        """Return the values of some rows: float64 numbers, or classes as text."""
+        column = table[self.name]
         if self.classes is None:
             return column.to_numpy(np.float64, na_value=np.nan, copy=True)
-        return column.astype(object).where(column.notna(), "").to_numpy(object, copy=True)
+        return as_text(column).to_numpy(object, copy=True)
 
-    def present(self, frame: pd.DataFrame) -> np.ndarray:
-        """Return which rows of a table have a value."""
-        values = self.values(frame)
-        return ~np.isnan(values) if self.classes is None else values != ""
+    def present(self, table: SelectedColumns) -> np.ndarray:
+        """Return which rows have a value."""
+        if self.classes is None:
+            return ~np.isnan(self.values(table))
+        return np.asarray(table[self.name] != "", bool)
 
-    def codes(self, frame: pd.DataFrame) -> np.ndarray:
+    def codes(self, table: SelectedColumns) -> np.ndarray:
         """Return the code of each row's class: its place in `classes`, as int64."""
         if self.classes is None:
             raise BidsmillError(f"{self.name!r} holds numbers and has no classes")
-        code = {name: index for index, name in enumerate(self.classes)}
-        values = self.values(frame)
-        strange = sorted(set(values.tolist()) - set(code))
+        column = table[self.name]
+        strange = sorted(distinct(column) - set(self.classes))
         if strange:
             raise unknown(
                 f"samples have a class of {self.name!r} that the manifest does not",
                 strange[0],
                 self.classes,
             )
-        return np.array([code[value] for value in values], np.int64)
+        place = {name: index for index, name in enumerate(self.classes)}
+        codes = np.array([place.get(name, -1) for name in column.cat.categories], np.int64)
+        return codes[column.cat.codes.to_numpy()]
+
+    def trained(self, table: SelectedColumns) -> np.ndarray:
+        """Return what a model is trained on: codes as int64, or numbers as float32."""
+        if self.classes is None:
+            return self.values(table).astype(np.float32)
+        return self.codes(table)
 
 
 def label_kinds(manifest: dict[str, Any]) -> dict[str, list[str] | str]:
@@ -67,7 +77,7 @@ def label_kinds(manifest: dict[str, Any]) -> dict[str, list[str] | str]:
     }
 
 
-def find_target(name: str, labels: dict[str, list[str] | str], samples: pd.DataFrame) -> Target:
+def find_target(name: str, labels: dict[str, list[str] | str], table: Columns) -> Target:
     """Return the target of this name.
 
     Classes of a column that is no label are its distinct values in the whole dataset, sorted,
@@ -79,7 +89,7 @@ def find_target(name: str, labels: dict[str, list[str] | str], samples: pd.DataF
         A label or a column of samples.
     labels : dict
         See `label_kinds`.
-    samples : DataFrame
+    table : Columns
         All samples of the dataset.
 
     Raises
@@ -89,16 +99,31 @@ def find_target(name: str, labels: dict[str, list[str] | str], samples: pd.DataF
     """
     from pandas.api.types import is_numeric_dtype
 
-    if not isinstance(name, str) or name not in samples.columns:
+    if not isinstance(name, str) or name not in table:
         raise unknown(
             "there is no label or column of samples of this name",
             name,
-            [*labels, *(column for column in samples.columns if column not in labels)],
+            [*labels, *(column for column in table.columns if column not in labels)],
         )
     kind = labels.get(name)
     if isinstance(kind, list):
         return Target(name, tuple(kind))
-    if kind == NUMBER or is_numeric_dtype(samples[name].dtype):
+    if kind == NUMBER or is_numeric_dtype(table[name].dtype):
         return Target(name, None)
-    distinct = set(samples[name].dropna().tolist()) - {""}
-    return Target(name, tuple(sorted(distinct)))
+    return Target(name, tuple(sorted(table.distinct(name) - {""})))
+
+
+def target_names(target: str | Sequence[str]) -> list[str]:
+    """Return the names of one target or of several.
+
+    Raises
+    ------
+    BidsmillError
+        If there is none, or one is named twice.
+    """
+    names = [target] if isinstance(target, str) else list(target)
+    if not names or len(set(names)) < len(names):
+        raise BidsmillError(
+            "targets are named once each", found=repr(target), expected="a name, or several"
+        )
+    return names

@@ -239,12 +239,13 @@ def _cannot_stack(what: str, layouts: Layouts, never: bool = False) -> BidsmillE
     if never:
         todo = (
             "rows of different sampling rate, length or tmin can never be stacked; "
-            f"{choose}, or convert with one `resample` rate for all recordings"
+            f"{choose}, take each by itself with .by_layout(), or convert with one `resample` "
+            "rate for all recordings"
         )
     else:
         todo = (
             "take channels='common' (what all share), channels='union' (NaN where one is "
-            f"missing) or channels=[names]; or {choose}"
+            f"missing) or channels=[names]; or {choose}; or group by montage: .by_layout()"
         )
     return BidsmillError(
         f"these recordings cannot be stacked: {what}",

@@ -192,6 +192,15 @@ class _Evaluation:
         kinds = {left.kind, right.kind}
         if "column" not in kinds:
             raise self._refused(node, "a comparison needs a column")
+        for operand in (left, right):
+            if len(kinds) == 2 and operand.kind == "column":
+                column = self.frame[operand.value]
+                if len(categories := _categories(column)) < len(column):
+                    # Every distinct value is compared once; a missing cell has the code -1.
+                    few = _Evaluation(categories.to_frame(operand.value), [])
+                    few.quoted = self.quoted
+                    truth = few._compared(node, compare, left, right)
+                    return truth[column.cat.codes.to_numpy()]
         if any(self._is_number(operand) for operand in (left, right)):
             if "text" in kinds:
                 raise self._refused(node, "a column of numbers is compared with a number")
@@ -269,8 +278,17 @@ def _of_distinct(column: pd.Series, convert: Callable[[pd.Series], np.ndarray]) 
 
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return convert(column)
-    values = [*column.cat.categories, None]  # a missing cell has the code -1
-    return convert(pd.Series(values, dtype=object))[column.cat.codes.to_numpy()]
+    # A missing cell has the code -1.
+    return convert(_categories(column))[column.cat.codes.to_numpy()]
+
+
+def _categories(column: pd.Series) -> pd.Series:
+    """Return each value of a categorical column once, and last a missing one."""
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    return pd.Series([*column.cat.categories, None], dtype=object)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

@@ -33,9 +33,9 @@ def definitions_of(strings: Iterable[str], hed_version: Any) -> list[str]:
     expanded = sorted({text for text in strings if EXPANDED in text.casefold()})
     if not expanded:
         return []
+    schema = load_schema(hed_version)  # which imports hedtools faster than a plain import
     from hed import HedString
 
-    schema = load_schema(hed_version)
     possible: dict[str, set[str]] = {}
     for text in expanded:
         for tag, group, _ in HedString(text, schema).find_def_tags(recursive=True):

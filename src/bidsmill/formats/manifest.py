@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
@@ -24,7 +25,19 @@ KINDS = (
     "validation",
     "report",
     "readme",
+    "croissant",
 )
+NO_POINTER = "a dataset's latest.json cannot be read"
+
+
+class Readable(Protocol):
+    """What is asked of a storage (`bidsmill.storage.contract.Storage`) to read tables from it."""
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file."""
+
+    def stat(self, path: str) -> Any:
+        """Return what is known of a file, or None if it is absent."""
 
 
 def stored_path(dataset: str, kind: str, name: str, sha256: str) -> str:
@@ -127,6 +140,51 @@ def check_manifest(manifest: Any, file: Any = None) -> dict[str, Any]:
     return manifest
 
 
+def read_pointer(content: bytes, file: Any = None) -> dict[str, Any]:
+    """Return what ``latest.json`` holds.
+
+    Raises
+    ------
+    BidsmillError
+        If it is no pointer of this contract.
+    """
+    try:
+        pointer = json.loads(content)
+        names = [pointer["version"], *(entry["version"] for entry in pointer["history"])]
+        if pointer["contract"] != CONTRACT:
+            raise BidsmillError(
+                NO_POINTER,
+                file=file,
+                found=f"contract {pointer['contract']}",
+                expected=f"contract {CONTRACT}",
+                todo="install a newer bidsmill",
+            )
+        if any("/" in name or "\\" in name for name in names):
+            raise ValueError("a version with a slash in its name")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BidsmillError(
+            NO_POINTER, file=file, found=repr(error), todo="restore it from a copy of the store"
+        ) from None
+    return pointer
+
+
+def read_manifest(store: Readable, dataset: str, version: str) -> dict[str, Any]:
+    """Return the manifest of a version in a store, checked (see `check_manifest`).
+
+    Raises
+    ------
+    BidsmillError
+        If it is absent or is no manifest.
+    """
+    path = manifest_path(dataset, version)
+    shown = f"{store}/{path}"
+    try:
+        content = json.loads(store.read(path))
+    except ValueError as error:
+        raise BidsmillError("a manifest is no JSON", file=shown, found=error) from None
+    return check_manifest(content, shown)
+
+
 def new_pointer(old: dict[str, Any] | None, version: str, snapshot: str, time: str) -> dict:
     """Return the content of ``latest.json`` after `version` is published.
 
@@ -151,6 +209,8 @@ CATALOG_COLUMNS = {
     "snapshot": "string",
     "name": "string",
     "license": "string",
+    "license_class": "string",
+    "citation": "string",
     "doi": "string",
     "datatypes": "string",
     "tasks": "string",

@@ -18,11 +18,15 @@ from typing import Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.matrix_document import (
+    CONTRACT,
+    METADATA_KEY,
+    WIDE_ABOVE,
+    WIDE_COLUMN,
+    read_channels,
+    read_document,
+)
 
-CONTRACT = "1"
-METADATA_KEY = "bidsmill"
-WIDE_ABOVE = 1024
-WIDE_COLUMN = "signal"
 MIN_GROUP_BYTES = 16 * 2**20
 MAX_GROUP_BYTES = 128 * 2**20
 MIN_CHUNK_BYTES = 64 * 2**10
@@ -169,6 +173,11 @@ class MatrixFile:
     ----------
     path : path-like
         The file.
+    source : file-like, optional
+        Where its bytes come from, if not from `path`, which then only names it in messages.
+    content : buffer, optional
+        All of its bytes, in place of `source`. The caller compares them with their sha256, so that
+        pages are not compared with their checksums.
 
     Attributes
     ----------
@@ -185,13 +194,19 @@ class MatrixFile:
         If the file is absent, is not Parquet, or is not a matrix of this contract.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, source: Any = None, content: Any = None):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         self.path = Path(path)
+        if content is not None:
+            source = pa.BufferReader(pa.py_buffer(content))
         try:
-            self._file = pq.ParquetFile(self.path, pre_buffer=False)
+            self._file = pq.ParquetFile(
+                self.path if source is None else source,
+                pre_buffer=False,
+                page_checksum_verification=content is None,
+            )
         except FileNotFoundError:
             raise BidsmillError("a matrix file is missing", file=path) from None
         except (pa.ArrowInvalid, OSError) as error:
@@ -199,13 +214,19 @@ class MatrixFile:
                 "a matrix file cannot be read as Parquet", file=path, found=error
             ) from None
         try:
-            self.metadata = _document(self._file, self.path)
-            self.channels = _channels(self._file, self.metadata, self.path)
+            self.metadata = read_document(self._file, self.path)
+            self.channels = read_channels(self._file, self.metadata, self.path)
         except BidsmillError:
             self._file.close()
             raise
         self.n_rows, _, self.n_times = self.metadata["shape"]
         self.wide = len(self.channels) > WIDE_ABOVE
+        self._pages = None
+        if content is not None:
+            from bidsmill.formats.float_list_pages import FloatListPages
+
+            length = self.n_times * len(self.channels) if self.wide else self.n_times
+            self._pages = FloatListPages(content, length)
 
     @property
     def group_rows(self) -> list[int]:
@@ -226,21 +247,90 @@ class MatrixFile:
         Returns
         -------
         ndarray of float32, shape (n_rows, n_channels, n_times)
+
+        Raises
+        ------
+        BidsmillError
+            If the bytes are damaged: pages are compared with their checksums, where the file
+            has them.
         """
         names = self.channels if channels is None else list(channels)
         rows = self._file.metadata.row_group(group).num_rows
+        # PyArrow takes a dot in a wanted name for a path, and so may read more columns.
+        table = self._table(group, None if self.wide else names)
         if self.wide:
-            flat = _values(self._file.read_row_group(group).column(0))
-            whole = flat.reshape(rows, len(self.channels), self.n_times)
+            whole = _values(table.column(0)).reshape(rows, len(self.channels), self.n_times)
             if channels is None:
                 return whole
             return whole[:, [self.channels.index(name) for name in names]]
-        # PyArrow takes a dot in a wanted name for a path, and so may read more columns.
-        table = self._file.read_row_group(group, columns=names)
         result = np.empty((rows, len(names), self.n_times), np.float32)
-        for index, name in enumerate(names):
-            result[:, index] = _values(table.column(name)).reshape(rows, self.n_times)
+        self._fill(result, table, names)
         return result
+
+    def _fill(self, out: np.ndarray, table: Any, names: Sequence[str] | None) -> None:
+        if names is None:
+            out[:] = _values(table.column(0)).reshape(out.shape)
+            return
+        for index, name in enumerate(names):
+            out[:, index] = _values(table.column(name)).reshape(out.shape[0], self.n_times)
+
+    def read_whole_group(self, group: int, out: np.ndarray) -> None:
+        """Read all channels of a row group into an array, the fastest way there is.
+
+        Parameters
+        ----------
+        group : int
+            Index of the row group.
+        out : ndarray of float32, shape (n_rows, n_channels, n_times), C order
+            Where they go.
+
+        Raises
+        ------
+        BidsmillError
+            As for `read_group`.
+        """
+        columns = out.reshape(len(out), 1, -1) if self.wide else out
+        if self._pages is not None and self._pages.read_chunks(self.chunk_ranges(group), columns):
+            return
+        names = None if self.wide else self.channels
+        self._fill(out, self._table(group, None, threads=False), names)
+
+    def _table(self, group: int, names: list[str] | None, threads: bool = True) -> Any:
+        import pyarrow as pa
+
+        try:
+            return self._file.read_row_group(group, columns=names, use_threads=threads)
+        except (pa.ArrowException, OSError) as error:
+            raise BidsmillError(
+                "a matrix cannot be decoded: its bytes are damaged",
+                file=self.path,
+                found=error,
+                todo="the store is damaged: copy this file again, or publish the dataset again",
+            ) from None
+
+    def chunk_ranges(
+        self, group: int, channels: Sequence[str] | None = None
+    ) -> list[tuple[int, int]]:
+        """Return where the column chunks of a row group are in the file.
+
+        Parameters
+        ----------
+        group : int
+            Index of the row group.
+        channels : sequence of str, optional
+            Column names; all of them if absent.
+
+        Returns
+        -------
+        list of (int, int)
+            First byte of a chunk, and the one behind its last; what `read_group` reads.
+        """
+        described = self._file.metadata.row_group(group)
+        names = self.channels if channels is None or self.wide else channels
+        place = {name: index for index, name in enumerate(self.channels)}
+        indices = [0] if self.wide else [place[name] for name in names]
+        chunks = [described.column(index) for index in indices]
+        return [(c.data_page_offset, c.data_page_offset + c.total_compressed_size) for c in chunks]
 
     def read(self, channels: Sequence[str] | None = None) -> np.ndarray:
         """Read all rows.
@@ -271,58 +361,6 @@ class MatrixFile:
 
     def __exit__(self, *exception) -> None:
         self.close()
-
-
-def _document(file, path: Path) -> dict[str, Any]:
-    """Return the document of a matrix file, which must be one of this contract."""
-    stored = (file.metadata.metadata or {}).get(METADATA_KEY.encode())
-    if stored is None:
-        raise BidsmillError(
-            "this Parquet file is not a matrix",
-            file=path,
-            expected=f"the metadata key {METADATA_KEY!r}",
-        )
-    try:
-        document = json.loads(stored)
-        contract = document["contract"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise BidsmillError(
-            "the metadata of a matrix cannot be read",
-            file=path,
-            found=repr(error),
-            expected=f"a JSON document in the key {METADATA_KEY!r}",
-        ) from None
-    if contract != CONTRACT:
-        raise BidsmillError(
-            "this matrix has another contract version",
-            file=path,
-            found=contract,
-            expected=CONTRACT,
-            todo="install a newer bidsmill",
-        )
-    return document
-
-
-def _channels(file, document: dict[str, Any], path: Path) -> list[str]:
-    """Return the channels of a matrix file, which must hold what its document states."""
-    try:
-        names = [channel["name"] for channel in document["channels"]]
-        rows, _, n_times = stated = document["shape"]
-    except (TypeError, KeyError, ValueError) as error:
-        raise BidsmillError(
-            "the metadata of a matrix lack channels or shape", file=path, found=repr(error)
-        ) from None
-    wide = len(names) > WIDE_ABOVE
-    columns = [(WIDE_COLUMN, n_times * len(names))] if wide else [(n, n_times) for n in names]
-    found = [(field.name, getattr(field.type, "list_size", 0)) for field in file.schema_arrow]
-    if stated != [file.metadata.num_rows, len(names), n_times] or found != columns:
-        raise BidsmillError(
-            "a matrix file does not hold what its metadata state",
-            file=path,
-            found=f"{file.metadata.num_rows} rows, {len(found)} columns",
-            expected=f"{rows} rows of {len(names)} channels and {n_times} samples",
-        )
-    return names
 
 
 def _values(column) -> np.ndarray:

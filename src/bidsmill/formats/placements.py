@@ -7,7 +7,9 @@ paper).
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ from bidsmill.formats.certificate import LEVELS, MEMBERS, SEPARATOR, SIDES
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bidsmill.formats.manifest import Readable
 
 # One member of a group; at level `time` a stretch of a recording, with its first and last onset
 # (s), else None. The level is '' where a table does not state it.
@@ -144,29 +148,41 @@ def placements_after(table: pd.DataFrame, content: dict[str, Any]) -> list[dict[
     return in_order([*placements_of(table), *content.get("remembered", [])])
 
 
-def placements_of_version(store: Path, dataset: str, version: str) -> list[dict[str, Any]]:
-    """Return the placements of one version in a local store.
+def placements_of_version(store: Readable, dataset: str, version: str) -> list[dict[str, Any]]:
+    """Return the placements of one version in a store.
 
     Raises
     ------
     BidsmillError
         If the version or its split cannot be read.
     """
-    path = store / manifest.manifest_path(dataset, version)
-    content = manifest.check_manifest(files.read_json(path), path)
-    paths = {e["name"]: store / e["path"] for e in content["files"] if e["kind"] == "split"}
-    if not {"split.tsv", "split.json"} <= set(paths):
+    content = manifest.read_manifest(store, dataset, version)
+    entries = {e["name"]: e for e in content["files"] if e["kind"] == "split"}
+    if not {"split.tsv", "split.json"} <= set(entries):
         return []
-    table, content = tables.read_tsv(paths["split.tsv"]), files.read_json(paths["split.json"])
-    return placements_after(table, content)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {}
+        for name in ("split.tsv", "split.json"):
+            read = store.read(entries[name]["path"])
+            if hashlib.sha256(read).hexdigest() != entries[name]["sha256"]:
+                raise BidsmillError(
+                    "a file of the store is not the one that was published",
+                    file=f"{store}/{entries[name]['path']}",
+                    expected=f"sha256 {entries[name]['sha256'][:12]}…",
+                    todo="publish the dataset again",
+                )
+            paths[name] = Path(folder) / name
+            paths[name].write_bytes(read)
+        table, split = tables.read_tsv(paths["split.tsv"]), files.read_json(paths["split.json"])
+    return placements_after(table, split)
 
 
-def versions_of(store: Path, dataset: str) -> list[str]:
-    """Return the versions of a dataset in a local store, the latest first; [] if it has none."""
-    path = store / manifest.pointer_path(dataset)
-    if not path.is_file():
+def versions_of(store: Readable, dataset: str) -> list[str]:
+    """Return the versions of a dataset in a store, the latest first; [] if it has none."""
+    path = manifest.pointer_path(dataset)
+    if store.stat(path) is None:
         return []
-    pointer = files.read_json(path)
+    pointer = manifest.read_pointer(store.read(path), f"{store}/{path}")
     versions = [pointer["version"], *(entry["version"] for entry in reversed(pointer["history"]))]
     return list(dict.fromkeys(versions))
 

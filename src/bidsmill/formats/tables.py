@@ -117,10 +117,21 @@ def _small_text(column):
     return column
 
 
-def read_parquet(path: str | os.PathLike, columns: list[str] | None = None) -> pd.DataFrame:
+def read_parquet(
+    path: str | os.PathLike | io.BytesIO, columns: list[str] | None = None, *, name: Any = None
+) -> pd.DataFrame:
     """Read a table from Parquet.
 
     Columns of whole numbers with missing ones become ``Int64``: they stay whole numbers.
+
+    Parameters
+    ----------
+    path : path-like or io.BytesIO
+        The file, or its content.
+    columns : list of str, optional
+        Only these.
+    name : optional
+        What messages call the file; its path if absent.
 
     Raises
     ------
@@ -131,16 +142,17 @@ def read_parquet(path: str | os.PathLike, columns: list[str] | None = None) -> p
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    shown = path if name is None else name
     try:
         with pq.ParquetFile(path) as file:
             arrow = file.read(columns=columns)
     except FileNotFoundError:
-        raise BidsmillError("a table is missing", file=path) from None
+        raise BidsmillError("a table is missing", file=shown) from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise BidsmillError("a table cannot be read as Parquet", file=path, found=error) from None
+        raise BidsmillError("a table cannot be read as Parquet", file=shown, found=error) from None
     absent = [name for name in columns or [] if name not in arrow.column_names]
     if absent:
-        raise BidsmillError("a table lacks columns", file=path, found=", ".join(absent))
+        raise BidsmillError("a table lacks columns", file=shown, found=", ".join(absent))
     # PyArrow takes a dot in a wanted name for a path, and so may have read more columns.
     arrow = arrow if columns is None else arrow.select(columns)
     frame = arrow.to_pandas()

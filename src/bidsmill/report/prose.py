@@ -170,6 +170,9 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         "X = train.arrays()",
         "```",
         "",
+        f"`bidsmill sql STORE {content['dataset']}` prints a query that reads it in DuckDB;"
+        " `croissant.json` describes its files to other loaders.",
+        "",
     ]
     return "\n".join(lines)
 

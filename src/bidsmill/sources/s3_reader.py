@@ -9,7 +9,8 @@ from typing import Any
 from bidsmill.sources.answers import Refused, WrongAnswer
 from bidsmill.sources.listing import Entry
 from bidsmill.sources.retries import PASSING_STATUS, Passing, asked_wait
-from bidsmill.sources.s3 import open_client, split_address
+from bidsmill.sources.s3 import open_client
+from bidsmill.storage.client import split_address
 
 CHUNK_BYTES = 1 << 20
 # Error codes of S3 that another attempt may not meet (Amazon S3 API Reference, "Error

@@ -15,17 +15,18 @@ from bidsmill.formats.placements import (
     versions_of,
     write_placements,
 )
+from bidsmill.storage.contract import Storage
 
 
-def adopt_split(dataset: str, *, store: str, splits: Path, results: Path) -> list[str]:
+def adopt_split(dataset: str, *, store: Storage, splits: Path, results: Path) -> list[str]:
     """Write ``config/splits/{dataset}.tsv``: where everybody stands, and stood who left.
 
     Parameters
     ----------
     dataset : str
         Dataset id.
-    store : str
-        Folder of the store.
+    store : Storage
+        The store.
     splits : pathlib.Path
         Folder of adopted splits.
     results : pathlib.Path
@@ -42,7 +43,7 @@ def adopt_split(dataset: str, *, store: str, splits: Path, results: Path) -> lis
     BidsmillError
         If there is no split that puts anybody on a side.
     """
-    placements, origin = _present(dataset, Path(store), results)
+    placements, origin = _present(dataset, store, results)
     if not placements:
         raise BidsmillError(
             f"{dataset} has no split to adopt",
@@ -56,7 +57,7 @@ def adopt_split(dataset: str, *, store: str, splits: Path, results: Path) -> lis
     return [f"{dataset}: {origin} adopted in {path} ({sides})"]
 
 
-def _present(dataset: str, store: Path, results: Path) -> tuple[list[dict[str, Any]], str]:
+def _present(dataset: str, store: Storage, results: Path) -> tuple[list[dict[str, Any]], str]:
     paths = results / "split.tsv", results / "split.json"
     if all(path.is_file() for path in paths):
         content = files.read_json(paths[1])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import re
+import sys
 from functools import cache
 from pathlib import Path
 
+from bidsmill.workflow.code_facts import Facts
+
 PACKAGE = "bidsmill"
-COMPANION = re.compile(r"[\w.-]+\.(html|css|json|txt)")
+# Beside the compiled modules, and like them one for each version of Python.
+KEPT_IN = Path(__file__).parent / "__pycache__" / f"code_facts.{sys.implementation.cache_tag}.json"
+FACTS = Facts(KEPT_IN)
 
 
 def code_hash(start: Path, source: Path) -> str:
@@ -42,6 +45,7 @@ def code_hash(start: Path, source: Path) -> str:
         digest, imported = _read(path, source)
         seen[path] = digest
         waiting.extend(imported)
+    FACTS.save()
     root = source / PACKAGE
     lines = sorted(
         f"{path.relative_to(root) if path.is_relative_to(root) else path.name} {digest}"
@@ -52,32 +56,13 @@ def code_hash(start: Path, source: Path) -> str:
 
 @cache
 def _read(path: Path, source: Path) -> tuple[str, tuple[Path, ...]]:
-    tree = ast.parse(path.read_bytes())
-    imported = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported.extend(_modules([alias.name for alias in node.names], source))
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            imported.extend(_modules([node.module, *names], source))
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _drop_docstring(node)
-    content = hashlib.sha256(ast.dump(tree, annotate_fields=False).encode())
-    for companion in _companions(tree, path.parent):
-        content.update(companion.read_bytes())
-    return content.hexdigest(), tuple(imported)
-
-
-def _companions(tree: ast.AST, folder: Path) -> list[Path]:
-    """Return the files beside a module that it names, such as templates."""
-    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
-    names = sorted(t for t in texts if isinstance(t, str) and COMPANION.fullmatch(t))
-    return [folder / name for name in names if (folder / name).is_file()]
-
-
-def _drop_docstring(node) -> None:
-    if ast.get_docstring(node, clean=False) is not None:
-        node.body = node.body[1:] or [ast.Pass()]
+    facts = FACTS.of(path.read_bytes())
+    content = hashlib.sha256(facts["tree"].encode())
+    for name in facts["companions"]:
+        companion = path.parent / name
+        if companion.is_file():
+            content.update(companion.read_bytes())
+    return content.hexdigest(), tuple(_modules(facts["imports"], source))
 
 
 def _modules(names: list[str], source: Path) -> list[Path]:

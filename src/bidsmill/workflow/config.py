@@ -13,12 +13,15 @@ from bidsmill.errors import BidsmillError
 from bidsmill.workflow.contradictions import (
     address_problems,
     contradictions,
+    store_problems,
     together_problems,
     unknown_datasets,
 )
 
 # Keys on which the schema makes depend what else may stand beside them.
 DECIDING = {"source", "kind"}
+# Keys at the top that are taken as they are.
+TOP = ("store", "locks", "hed_sidecars", "splits", "same_subject", "together", "allow_license")
 # Settings that a dataset replaces as a whole; the others are merged key by key.
 REPLACED = {"windows", "filter", "include", "resample"}
 
@@ -80,8 +83,8 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``store``, ``locks``, ``hed_sidecars``, ``splits``, ``same_subject``, ``together``,
-        ``batches`` and ``datasets``; each dataset holds all settings, its own first, then those
-        of ``defaults``, then those of the schema.
+        ``allow_license``, ``batches``, ``publish`` and ``datasets``; each dataset holds all
+        settings, its own first, then those of ``defaults``, then those of the schema.
 
     Raises
     ------
@@ -97,19 +100,20 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         }
         for name, settings in datasets.items():
             problems.extend(f"datasets.{name}.{text}" for text in contradictions(settings))
-        for key in ("store", "locks", "hed_sidecars", "splits"):
+        for key in ("locks", "hed_sidecars", "splits"):
             problems.extend(address_problems(key, config.get(key, "")))
+        problems.extend(store_problems(config))
         problems.extend(unknown_datasets(config))
         problems.extend(together_problems(config.get("together", {}), datasets))
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise BidsmillError(f"the configuration has {len(problems)} problem(s):{listed}")
-    batches = _filled(config.get("batches") or {}, schema["properties"]["batches"], schema)
-    top = {
-        key: copy.deepcopy(config.get(key, schema["properties"][key]["default"]))
-        for key in ("store", "locks", "hed_sidecars", "splits", "same_subject", "together")
+    groups = {
+        key: _filled(config.get(key) or {}, schema["properties"][key], schema)
+        for key in ("batches", "publish")
     }
-    return {**top, "batches": batches, "datasets": datasets}
+    top = {key: copy.deepcopy(config.get(key, schema["properties"][key]["default"])) for key in TOP}
+    return {**top, **groups, "datasets": datasets}
 
 
 def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,32 @@ def address_problems(key: str, address: str) -> Iterator[str]:
         yield f"{key}: found {address!r}, expected a folder"
     if address.startswith("~"):
         yield f"{key}: found {address!r}; write the folder out, `~` is not replaced"
+
+
+def store_problems(config: dict[str, Any]) -> Iterator[str]:
+    """Say what cannot be in where and how results are published, and whose licence is allowed."""
+    store, publish = config.get("store", ""), config.get("publish") or {}
+    if not store.startswith("s3://"):
+        for problem in address_problems("store", store):
+            yield problem.replace("expected a folder", "expected a folder or s3://bucket/prefix")
+    elif not re.fullmatch(r"s3://[A-Za-z0-9][A-Za-z0-9._-]*(/.*)?", store):
+        yield "store: expected s3://bucket/prefix, without user or password"
+    if _holds_secret(publish.get("endpoint") or ""):
+        yield (
+            "publish.endpoint: holds a user, a password or a query; secrets belong into the"
+            " environment"
+        )
+    if publish.get("kms_key") and publish.get("encryption") != "aws:kms":
+        yield "publish.kms_key: has no meaning without `encryption: aws:kms`"
+    for name in config.get("allow_license", []):
+        if name not in config["datasets"]:
+            known = ", ".join(config["datasets"])
+            yield f"allow_license: found {name!r}, expected a dataset of: {known}"
+
+
+def _holds_secret(address: str) -> bool:
+    parts = urlsplit(address)
+    return bool(parts.username or parts.password or parts.query)
 
 
 def unknown_datasets(config: dict[str, Any]) -> Iterator[str]:
@@ -101,8 +128,7 @@ def _source(settings: Settings) -> Iterator[str]:
         if key in settings and source not in sources:
             yield f"{key}: has no meaning with `source: {source}`"
     yield from address_problems("path", settings.get("path", ""))
-    endpoint = urlsplit(settings.get("endpoint", ""))
-    if endpoint.username or endpoint.password or endpoint.query:
+    if _holds_secret(settings.get("endpoint", "")):
         yield "endpoint: holds a user, a password or a query; secrets belong into the environment"
     scheme = {"s3": "s3://", "https": "https://"}.get(source)
     if scheme and not settings["url"].startswith(scheme):

@@ -19,6 +19,7 @@ from bidsmill.sources.place import dataset_root, is_remote
 from bidsmill.sources.presence import keep_state_of
 from bidsmill.sources.remote_files import require_space
 from bidsmill.sources.selection import files_of_dataset
+from bidsmill.storage.addresses import open_storage
 from bidsmill.workflow.committed import committed_lock, keep_lock, kept_lock, look_at_folder
 from bidsmill.workflow.news import changes_since
 from bidsmill.workflow.previous import write_previous
@@ -40,6 +41,7 @@ def lock_dataset(
     committed: Path | None = None,
     take_news: bool = True,
     store: str = "",
+    connection: dict[str, Any] | None = None,
     adopted: Path | None = None,
     question: str = "",
 ) -> None:
@@ -63,7 +65,9 @@ def lock_dataset(
     take_news : bool
         Whether to ask the source although the lock of the run before is still there.
     store : str
-        Folder of the store, whose latest version has the previous split; '' for none.
+        The store, whose latest version has the previous split; '' for none.
+    connection : dict, optional
+        How the store is reached: see `bidsmill.storage.bucket.Bucket`.
     adopted : pathlib.Path, optional
         A table of the previous split that is kept with the config.
     question : str
@@ -107,7 +111,7 @@ def lock_dataset(
         results,
         dataset=dataset,
         question=files.canonical_sha256([lock["files"], question]),
-        store=store,
+        store=open_storage(store, **(connection or {})) if store else None,
         adopted=adopted,
         stated=stated,
     )

@@ -16,6 +16,7 @@ from typing import Any
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.formats.placements import placements_of_version, read_placements, versions_of
+from bidsmill.storage.contract import Storage
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def write_previous(
     *,
     dataset: str,
     question: str,
-    store: str,
+    store: Storage | None,
     adopted: Path | None = None,
     stated: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -43,8 +44,8 @@ def write_previous(
     question : str
         sha256 of the files of the lock and of the settings of the dataset. As long as it stays,
         the previous split stays.
-    store : str
-        Folder of the store.
+    store : Storage or None
+        The store; None for none.
     adopted : pathlib.Path, optional
         ``config/splits/{dataset}.tsv``, if there is one.
     stated : dict, optional
@@ -86,10 +87,12 @@ def _content(source: str, version: str, placements: list[dict[str, Any]]) -> dic
     return {"source": source, "version": version, "sha256": sha256, "placements": placements}
 
 
-def _in_store(store: str, dataset: str) -> Iterator[dict[str, Any]]:
+def _in_store(store: Storage | None, dataset: str) -> Iterator[dict[str, Any]]:
     """Yield the splits of all versions in the store, the latest first."""
-    for version in versions_of(Path(store), dataset) if store else []:
-        yield _content("store", version, placements_of_version(Path(store), dataset, version))
+    if store is None:
+        return
+    for version in versions_of(store, dataset):
+        yield _content("store", version, placements_of_version(store, dataset, version))
 
 
 def _kept(results: Path, path: Path, question: str) -> dict[str, Any] | None:
@@ -104,7 +107,7 @@ def _kept(results: Path, path: Path, question: str) -> dict[str, Any] | None:
     return content if whole == content and record == expected else None
 
 
-def _stated(store: str, dataset: str, stated: dict[str, Any]) -> dict[str, Any]:
+def _stated(store: Storage | None, dataset: str, stated: dict[str, Any]) -> dict[str, Any]:
     if stated["source"] == "none":
         return _content("none", "", [])
     for content in _in_store(store, dataset):
@@ -114,7 +117,7 @@ def _stated(store: str, dataset: str, stated: dict[str, Any]) -> dict[str, Any]:
     raise _not_found(dataset, stated, store)
 
 
-def _not_found(dataset: str, stated: dict[str, Any], place: Path | str) -> BidsmillError:
+def _not_found(dataset: str, stated: dict[str, Any], place: Path | Storage | None) -> BidsmillError:
     return BidsmillError(
         f"the split that the committed lock of {dataset} starts from is not here",
         file=place,

@@ -12,7 +12,7 @@ from pathlib import Path
 MOST_QUARANTINED = 10
 
 
-def print_summary(datasets: list[str], store: str, file=None) -> None:
+def print_summary(datasets: list[str], store: str, endpoint: str | None = None, file=None) -> None:
     """Print what became of the datasets, where the results are, and how to load them.
 
     Parameters
@@ -21,6 +21,8 @@ def print_summary(datasets: list[str], store: str, file=None) -> None:
         Dataset ids.
     store : str
         The store.
+    endpoint : str, optional
+        Of the S3 service, if the config names one.
     file : file-like, optional
         Where to print; standard error if absent, as Snakemake's own messages.
 
@@ -29,10 +31,11 @@ def print_summary(datasets: list[str], store: str, file=None) -> None:
     With ``BIDSMILL_SUMMARY=later`` in the environment nothing is printed: the caller does it.
     """
     if os.environ.get("BIDSMILL_SUMMARY") != "later":
-        print("\n".join(summary_lines(datasets, store)), file=file or sys.stderr)
+        lines = summary_lines(datasets, store, endpoint)
+        print("\n".join(lines), file=file or sys.stderr)
 
 
-def summary_lines(datasets: list[str], store: str) -> list[str]:
+def summary_lines(datasets: list[str], store: str, endpoint: str | None = None) -> list[str]:
     """Return the lines of `print_summary`; only results that are there are spoken of."""
     lines = [""]
     loadable = None
@@ -43,7 +46,8 @@ def summary_lines(datasets: list[str], store: str) -> list[str]:
             loadable = dataset
     if loadable:
         lines += ["", f"store     {store}", "load it   in Python:", ""]
-        lines += [f"    {line}" for line in snippet(loadable, store, Path("results") / loadable)]
+        shown = snippet(loadable, store, Path("results") / loadable, endpoint)
+        lines += [f"    {line}" for line in shown]
     return [*lines, ""]
 
 
@@ -52,10 +56,10 @@ def _published_rows(results: Path) -> int:
     needed = [results / name for name in ("published.json", "labels.json", "split.json")]
     if not all(path.is_file() for path in needed):
         return 0
-    return json.loads(needed[0].read_bytes())["rows"]
+    return json.loads(needed[0].read_bytes()).get("rows", 0)
 
 
-def snippet(dataset: str, store: str, results: Path) -> list[str]:
+def snippet(dataset: str, store: str, results: Path, endpoint: str | None = None) -> list[str]:
     """Return Python lines that load a training batch of a dataset."""
     labels = list(json.loads((results / "labels.json").read_bytes())["labels"])
     split = json.loads((results / "split.json").read_bytes())["status"] == "done"
@@ -64,7 +68,8 @@ def snippet(dataset: str, store: str, results: Path) -> list[str]:
     if layout:
         choice.append(f"where=\"layout == '{layout}'\"")
     select = f"select({', '.join(choice)})"
-    lines = ["import bidsmill", f'train = bidsmill.open("{store}")["{dataset}"].{select}']
+    address = f'"{store}", endpoint="{endpoint}"' if endpoint else f'"{store}"'
+    lines = ["import bidsmill", f'train = bidsmill.open({address})["{dataset}"].{select}']
     if labels:
         return [*lines, f'X, y = train.arrays(target="{labels[0]}")']
     return [*lines, "X = train.arrays()"]
@@ -87,7 +92,19 @@ def _dataset_lines(dataset: str, results: Path) -> list[str]:
         lines.append(f"  ... and {len(bad) - MOST_QUARANTINED} more in {table}")
     if (results / "report.html").is_file():
         lines.append(f"  report       {results}/report.html")
-    return lines
+    return [*lines, *_refusal(dataset, results)]
+
+
+def _refusal(dataset: str, results: Path) -> list[str]:
+    """Say why a dataset is not published, and what to write into the config if it may be."""
+    path = results / "published.json"
+    published = json.loads(path.read_bytes()) if path.is_file() else {}
+    if published.get("status") != "refused":
+        return []
+    return [
+        f"  not published: {published['reason']}",
+        f"               if you may publish it, add to the config:  allow_license: [{dataset}]",
+    ]
 
 
 def _split(results: Path) -> str:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any, NoReturn
 
 from bidsmill.errors import BidsmillError
 from bidsmill.sources.sample import design, sidecars
@@ -45,6 +46,8 @@ def write_sample(root: Path) -> None:
             expected="a folder, or nothing",
             todo="choose another path for the sample",
         )
+    if _name_in(root) not in (None, sidecars.DATASET_NAME):
+        _refuse(root, f"dataset {_name_in(root)!r}")
     root.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{root.name}.partial-"
     _delete_abandoned(root.parent, prefix)
@@ -100,20 +103,28 @@ def _move(dataset: Path, root: Path) -> None:
 
 def _refuse_another_dataset(root: Path, paths: set[Path]) -> None:
     """Refuse a folder with strange files, unless its description is that of the sample."""
-    try:
-        name = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))["Name"]
-    except (OSError, ValueError, KeyError, TypeError):
-        name = None
-    if name == sidecars.DATASET_NAME:
+    if _name_in(root) == sidecars.DATASET_NAME:
         return
     inside = (p.relative_to(root) for p in sorted(root.rglob("*")) if not p.is_dir())
     visible = (path for path in inside if not path.parts[0].startswith("."))
     strange = [path for path in visible if path not in paths]
-    if strange or name is not None:
-        raise BidsmillError(
-            "The folder for the sample holds something else",
-            file=root,
-            found=f"dataset {name!r}" if name is not None else f"{strange[0]}, among others",
-            expected="an empty folder or an earlier sample",
-            todo="choose another path for the sample; nothing was changed",
-        )
+    if strange:
+        _refuse(root, f"{strange[0]}, among others")
+
+
+def _name_in(root: Path) -> Any:
+    """Return the name that the description in a folder states; None if it cannot be read."""
+    try:
+        return json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))["Name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _refuse(root: Path, found: str) -> NoReturn:
+    raise BidsmillError(
+        "The folder for the sample holds something else",
+        file=root,
+        found=found,
+        expected="an empty folder or an earlier sample",
+        todo="choose another path for the sample; nothing was changed",
+    )

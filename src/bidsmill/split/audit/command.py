@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from bidsmill.errors import BidsmillError
+from bidsmill.storage.options import STORE_HELP, add_connection_options, connection_of
 
 LEAK, UNREADABLE = 1, 2
 
@@ -17,11 +17,13 @@ def add_audit_command(commands: argparse._SubParsersAction) -> None:
     audit = commands.add_parser(
         "audit",
         help="look for leaks between the sides of a split",
-        description="Look for leaks between train, validation and test in a local store: shared "
-        "people, windows and signals, confounds, and proofs that do not fit. Exit code 0: no leak; "
-        "1: a leak; 2: the store cannot be read.",
+        description="Look for leaks between train, validation and test in a store: shared "
+        "people, windows and signals, confounds, and proofs that do not fit. Files of a bucket are "
+        "copied to the folder for temporary files (TMPDIR) while they are needed. Exit code 0: no "
+        "leak; 1: a leak; 2: the store cannot be read.",
+        epilog="example: bidsmill audit results/store ds1 ds2 --same-subject ds1/sub-01=ds2/sub-07",
     )
-    audit.add_argument("store", type=Path, metavar="STORE", help="folder of the store")
+    audit.add_argument("store", metavar="STORE", help=STORE_HELP)
     audit.add_argument("datasets", nargs="*", metavar="DATASET", help="all of the store if absent")
     audit.add_argument("--json", action="store_true", help="print one JSON document")
     audit.add_argument(
@@ -31,7 +33,8 @@ def add_audit_command(commands: argparse._SubParsersAction) -> None:
         metavar="NAME=NAME",
         help="names of one person, such as ds1/sub-01=ds2/sub-07; may be repeated",
     )
-    audit.set_defaults(action=run_audit)
+    add_connection_options(audit, cache=False)
+    audit.set_defaults(action=run_audit, error_code=UNREADABLE)
 
 
 def run_audit(options: argparse.Namespace) -> Iterator[str]:
@@ -42,7 +45,10 @@ def run_audit(options: argparse.Namespace) -> Iterator[str]:
 
     try:
         aliases = [_names(text) for text in options.same_subject]
-        findings = audit_store(options.store, options.datasets, aliases=aliases)
+        connection = connection_of(options)
+        findings = audit_store(
+            options.store, options.datasets, aliases=aliases, connection=connection
+        )
     except (BidsmillError, OSError) as error:
         print(f"bidsmill: {error}", file=sys.stderr)
         raise SystemExit(UNREADABLE) from None

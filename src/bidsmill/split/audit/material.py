@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.formats import certificate, files, manifest, tables
+from bidsmill.formats import certificate, manifest, tables
 from bidsmill.formats.matrix import MatrixFile
 from bidsmill.split.audit.finding import Finding, counted, some
+from bidsmill.split.audit.stored import Located, StoredFiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +43,7 @@ class Material:
         ``split.json`` (empty if there is none).
     labels : dict
         Label column -> ``class`` or ``number``.
-    matrices : dict
+    matrices : mapping
         Recording -> path of its matrix.
     documents : dict
         Recording -> metadata of its matrix, if that can be read.
@@ -57,7 +59,7 @@ class Material:
     table: pd.DataFrame | None
     content: dict[str, Any]
     labels: dict[str, str]
-    matrices: dict[str, Path]
+    matrices: Mapping[str, Path]
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     doi: str = ""
     findings: list[Finding] = field(default_factory=list)
@@ -72,34 +74,34 @@ class Material:
         self.findings.append(Finding(code, severity, message, self.dataset, **details))
 
 
-def from_store(root: Path, dataset: str) -> Material:
-    """Read the latest version of a dataset of a local store; no signal is read yet.
+def from_store(stored: StoredFiles, dataset: str) -> Material:
+    """Read the latest version of a dataset of a store; no signal is read yet.
 
     Raises
     ------
     BidsmillError
         If the pointer, the manifest or the table of samples cannot be read.
     """
-    pointer_path = root / manifest.pointer_path(dataset)
-    pointer = files.read_json(pointer_path)
+    pointer_path = manifest.pointer_path(dataset)
+    pointer = stored.json(pointer_path)
     version = pointer.get("version") if isinstance(pointer, dict) else None
     if not isinstance(version, str):
-        raise BidsmillError("a pointer names no version", file=pointer_path)
-    path = files.inside(root, manifest.manifest_path(dataset, version))
-    content = manifest.check_manifest(files.read_json(path), path)
+        raise BidsmillError("a pointer names no version", file=stored.name(pointer_path))
+    path = manifest.manifest_path(dataset, version)
+    content = manifest.check_manifest(stored.json(path), stored.name(path))
     entries = content["files"]
     try:
-        by_name = {(e["kind"], e["name"]): root / e["path"] for e in entries}
+        by_name = {(e["kind"], e["name"]): e["path"] for e in entries}
         recorded = {e["recording"]: e["path"] for e in entries if e["kind"] == "matrix"}
         labels = {name: known["kind"] for name, known in content.get("labels", {}).items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise BidsmillError(
-            "a manifest lacks what every manifest has", file=path, found=repr(error)
+            "a manifest lacks what every manifest has", file=stored.name(path), found=repr(error)
         ) from None
     if ("samples", "samples.parquet") not in by_name:
-        raise BidsmillError("a manifest names no table of samples", file=path)
-    samples = read_samples(by_name["samples", "samples.parquet"])
-    table, certified, problem = _read_split(by_name)
+        raise BidsmillError("a manifest names no table of samples", file=stored.name(path))
+    samples = read_samples(stored.local(by_name["samples", "samples.parquet"]))
+    table, certified, problem = _read_split(stored, by_name)
     material = Material(
         dataset=dataset,
         samples=samples,
@@ -107,12 +109,14 @@ def from_store(root: Path, dataset: str) -> Material:
         table=table,
         content=certified,
         labels=labels,
-        matrices={name: root / path for name, path in sorted(recorded.items())},
+        matrices={},
         doi=str(content.get("doi") or ""),
     )
     if problem:
         material.found("split_unreadable", "leak", problem)
-    _check_files(material, root, entries)
+    missing = _check_files(material, stored, entries)
+    there = {name: path for name, path in recorded.items() if path not in missing}
+    material.matrices = Located(stored, there)
     _check_addresses(material, recorded)
     read_documents(material)
     return material
@@ -140,10 +144,12 @@ def read_samples(path: str | os.PathLike) -> pd.DataFrame:
     return samples
 
 
-def _read_split(by_name) -> tuple[pd.DataFrame | None, dict[str, Any], str]:
+def _read_split(
+    stored: StoredFiles, by_name: dict[tuple[str, str], str]
+) -> tuple[pd.DataFrame | None, dict[str, Any], str]:
     """Return table and certificate, or None, {} and what is wrong with them."""
     paths = [by_name.get(("split", name)) for name in ("split.tsv", "split.json")]
-    if None in paths:
+    if paths[0] is None or paths[1] is None:
         return (
             None,
             {},
@@ -153,7 +159,7 @@ def _read_split(by_name) -> tuple[pd.DataFrame | None, dict[str, Any], str]:
             ),
         )
     try:
-        table, content = certificate.read_split(*paths)
+        table, content = certificate.read_split(stored.local(paths[0]), stored.local(paths[1]))
     except BidsmillError as error:
         return None, {}, f"The split cannot be read, so that there is no proof of it: {error}"
     return table, content, ""
@@ -166,18 +172,17 @@ def _sides(samples: pd.DataFrame, table: pd.DataFrame | None) -> np.ndarray:
     return certificate.side_of_rows(samples, table)
 
 
-def _check_files(material: Material, root: Path, entries: list[dict[str, Any]]) -> None:
-    """Compare every file with its size and sha256 in the manifest."""
+def _check_files(
+    material: Material, stored: StoredFiles, entries: list[dict[str, Any]]
+) -> set[str]:
+    """Compare every file with its size and sha256 in the manifest; return those missing."""
     changed: dict[bool, list[str]] = {True: [], False: []}
     missing: dict[bool, list[str]] = {True: [], False: []}
-    for entry in entries:
-        path, proven = root / entry["path"], entry["kind"] in PROVEN
-        if not path.is_file():
+    for entry, state in zip(entries, stored.states(entries), strict=True):
+        proven = entry["kind"] in PROVEN
+        if state is None:
             missing[proven].append(entry["path"])
-            material.matrices = {k: v for k, v in material.matrices.items() if v != path}
-        elif path.stat().st_size != entry.get("size") or (
-            files.sha256_file(path) != entry.get("sha256")
-        ):
+        elif state != (entry.get("size"), entry.get("sha256")):
             changed[proven].append(entry["path"])
     for code, what, found in (
         ("file_missing", "of the manifest missing from the store", missing),
@@ -198,6 +203,7 @@ def _check_files(material: Material, root: Path, entries: list[dict[str, Any]]) 
                     count=len(paths),
                     places=some(paths),
                 )
+    return {path for paths in missing.values() for path in paths}
 
 
 def _check_addresses(material: Material, recorded: dict[str, str]) -> None:

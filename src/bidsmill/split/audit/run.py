@@ -21,7 +21,9 @@ from bidsmill.split.audit.people import (
 )
 from bidsmill.split.audit.sides import check_sides
 from bidsmill.split.audit.signals import check_signals
+from bidsmill.split.audit.stored import Lost, StoredFiles
 from bidsmill.split.audit.windows import check_windows
+from bidsmill.storage.addresses import open_storage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,17 +34,21 @@ def audit_store(
     datasets: Sequence[str] | None = None,
     *,
     aliases: Sequence[Sequence[str]] = (),
+    connection: Mapping[str, Any] | None = None,
 ) -> list[Finding]:
-    """Audit the latest versions of the datasets of a local store, each and all together.
+    """Audit the latest versions of the datasets of a store, each and all together.
 
     Parameters
     ----------
     store : path-like
-        Folder of the store.
+        A folder, or ``s3://bucket/prefix``. Files of a bucket are copied into the folder for
+        temporary files (``TMPDIR``) while they are needed, up to half of its free space.
     datasets : sequence of str, optional
         All of the store if absent.
     aliases : sequence of sequence of str
         Names of one person each: ``{dataset}/sub-01``, or ``sub-01`` in each dataset.
+    connection : mapping, optional
+        How a bucket is reached: see `bidsmill.storage.addresses.open_storage`.
 
     Returns
     -------
@@ -54,30 +60,37 @@ def audit_store(
     BidsmillError
         If there is no such store or dataset, or its manifest or samples cannot be read.
     """
-    root = Path(store)
-    if str(store).startswith("s3://"):
-        raise BidsmillError(
-            "an audit reads a local store", found=store, todo="copy the store to a folder first"
-        )
-    known = sorted(path.parent.name for path in (root / "datasets").glob("*/latest.json"))
+    with StoredFiles(open_storage(store, **(connection or {}))) as stored:
+        wanted = _wanted(stored, datasets)
+        try:
+            return audit_materials([from_store(stored, name) for name in wanted], aliases=aliases)
+        except Lost as lost:
+            raise lost.error from None
+
+
+def _wanted(stored: StoredFiles, datasets: Sequence[str] | None) -> list[str]:
+    """Return the datasets to audit, sorted; refuse those that the store does not have."""
+    wanted = sorted(set(datasets or ()))
+    unknown = [name for name in wanted if not stored.has(name)]
+    if wanted and not unknown:
+        return wanted
+    known = stored.datasets()
     if not known:
-        raise BidsmillError("there is no store with datasets here", file=store)
-    wanted = sorted(set(datasets)) if datasets else known
-    unknown = [name for name in wanted if name not in known]
+        raise BidsmillError("there is no store with datasets here", file=stored.storage.address)
     if unknown:
         raise BidsmillError(
             "the store has no such dataset",
-            file=store,
+            file=stored.storage.address,
             found=", ".join(unknown),
             expected=", ".join(known),
         )
-    return audit_materials([from_store(root, name) for name in wanted], aliases=aliases)
+    return known
 
 
 def audit_dataset(
     store: str | os.PathLike, dataset: str, *, aliases: Sequence[Sequence[str]] = ()
 ) -> list[Finding]:
-    """Audit the latest version of one dataset of a local store; see `audit_store`."""
+    """Audit the latest version of one dataset of a store; see `audit_store`."""
     return audit_store(store, [dataset], aliases=aliases)
 
 

@@ -1,0 +1,1 @@
+"""The files of a store, wherever they are, and the cache: downloaded, verified, decoded once."""

@@ -1,0 +1,1 @@
+"""Counting events and rows of a whole store by HED and conditions, without a signal."""
