@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bidsmill.errors import BidsmillError
 from bidsmill.version import __version__
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from bidsmill.access.store import Store
 
-__all__ = ["__version__", "open"]
+__all__ = ["BidsmillError", "__version__", "open"]
 
 
 def open(  # noqa: A001 (read as bidsmill.open)

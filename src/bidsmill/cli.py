@@ -23,6 +23,7 @@ from bidsmill.errors import BidsmillError
 from bidsmill.split.audit.command import add_audit_command
 from bidsmill.store.gc_command import add_gc_command
 from bidsmill.store.publish_command import add_publish_command
+from bidsmill.store.sizes import shown_count
 from bidsmill.version import __version__
 
 CONFIG = Path("config") / "config.yaml"
@@ -33,7 +34,7 @@ start with:
   bidsmill COMMAND --help          what a command does, with an example
 
 STORE is a folder, or s3://bucket/prefix. exit codes: 0 done; 1 a fault was found
-(verify, audit), or the work failed (publish, lock, split, hed-template, manifest); 2 no answer:
+(verify, audit, gc), or the work failed (publish, lock, split, hed-template, manifest); 2 no answer:
 wrong arguments, no such store or dataset, no permission, no network; 130 interrupted."""
 SCHEMA = Path("workflow") / "schemas" / "config.schema.yaml"
 
@@ -155,8 +156,26 @@ def _refuse_what_is_no_store(command: argparse.ArgumentParser) -> None:
     command.set_defaults(action=checked)
 
 
+def _belongs_to_the_pipeline(command: argparse.ArgumentParser) -> None:
+    """Let a command say in one line that what it needs is not installed."""
+    action = command.get_default("action")
+
+    def checked(options: argparse.Namespace) -> Iterator[str]:
+        try:
+            yield from action(options)
+        except ModuleNotFoundError as error:
+            raise BidsmillError(
+                "this command belongs to the pipeline, which is not installed",
+                found=f"no module {error.name}",
+                todo="pip install '.[pipeline]' in the clone",
+            ) from None
+
+    command.set_defaults(action=checked)
+
+
 def _add_publish(commands: argparse._SubParsersAction) -> None:
     add_publish_command(commands, _config)
+    _belongs_to_the_pipeline(commands.choices["publish"])
 
 
 def _add_lock(commands: argparse._SubParsersAction) -> None:
@@ -173,6 +192,7 @@ def _add_lock(commands: argparse._SubParsersAction) -> None:
     lock.add_argument("--accept", action="store_true", help="with --update: write the new lock")
     lock.add_argument("--all", action="store_true", help="with --update: list every path")
     lock.set_defaults(action=_lock)
+    _belongs_to_the_pipeline(lock)
 
 
 def _add_split(commands: argparse._SubParsersAction) -> None:
@@ -187,6 +207,7 @@ def _add_split(commands: argparse._SubParsersAction) -> None:
     split.add_argument("--adopt", action="store_true", required=True, help="write the table")
     split.add_argument("--configfile", type=Path, default=CONFIG)
     split.set_defaults(action=_split)
+    _belongs_to_the_pipeline(split)
 
 
 def _add_hed_template(commands: argparse._SubParsersAction) -> None:
@@ -203,6 +224,7 @@ def _add_hed_template(commands: argparse._SubParsersAction) -> None:
     template.add_argument("--output", type=Path, help="another file to write")
     template.add_argument("--force", action="store_true", help="start afresh if it is there")
     template.set_defaults(action=_hed_template)
+    _belongs_to_the_pipeline(template)
 
 
 def _add_manifest(commands: argparse._SubParsersAction) -> None:
@@ -214,6 +236,7 @@ def _add_manifest(commands: argparse._SubParsersAction) -> None:
     )
     manifest.add_argument("folder", type=Path, metavar="FOLDER")
     manifest.set_defaults(action=_manifest)
+    _belongs_to_the_pipeline(manifest)
 
 
 def _lock(options: argparse.Namespace):
@@ -251,7 +274,7 @@ def _manifest(options: argparse.Namespace):
     from bidsmill.sources.https import write_manifest
 
     count = write_manifest(options.folder)
-    yield f"{options.folder / 'manifest.tsv'}: {count} files"
+    yield f"{options.folder / 'manifest.tsv'}: {shown_count(count)}"
 
 
 def _hed_template(options: argparse.Namespace):

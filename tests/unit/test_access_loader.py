@@ -173,6 +173,25 @@ def test_options_that_cannot_be(selection):
     for size in (0, -1, 2.5, True):
         with pytest.raises(BidsmillError, match="a batch needs rows"):
             selection.loader(batch_size=size)
+        with pytest.raises(BidsmillError, match="a batch needs rows"):
+            selection.stream(batch_size=size)
+    with pytest.raises(BidsmillError, match="only `loader` takes None"):
+        selection.stream(batch_size=None)
+
+
+def test_transforms_that_cannot_be_sent_to_workers(selection, torch):
+    import multiprocessing
+
+    for context in ("spawn", multiprocessing.get_context("spawn")):
+        settings = {"num_workers": 1, "multiprocessing_context": context}
+        for name in ("transform", "batch_transform"):
+            with pytest.raises(BidsmillError, match=f"the {name} cannot be sent to workers"):
+                selection.loader(**{name: lambda x: x}, **settings)
+            with pytest.raises(BidsmillError, match=f"the {name} cannot be sent to workers"):
+                selection.stream(**{name: lambda x: x}).loader(**settings)
+        selection.loader(transform=half, **settings)
+    selection.loader(transform=lambda x: x)
+    selection.loader(transform=lambda x: x, num_workers=1, multiprocessing_context="fork")
 
 
 def test_ranks_of_torch_distributed(selection, torch):

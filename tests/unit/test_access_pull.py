@@ -228,10 +228,18 @@ except BidsmillError as error:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def channels_array(cache, entry, columns):
+    """Return an array with these channels, and where they are in it (None: it has them all)."""
+    part = cache.part(entry, columns)
+    if part.channels is None:
+        return part.array, None
+    return part.array, tuple(part.channels[list(columns)].tolist())
+
+
 def test_few_channels_are_fetched_as_ranges_and_never_pose_as_the_whole(published, tmp_path):
     cache, storage = counted(published, tmp_path)
     entry, expected = published.entries[0], published.recordings[0].array
-    array, places = cache.channels_array(entry, (3, 1))
+    array, places = channels_array(cache, entry, (3, 1))
     assert array.shape == (N_ROWS, 2, N_TIMES) and places == (1, 0)
     np.testing.assert_array_equal(array[:, list(places)], expected[:, [3, 1]])
     assert storage.downloads == [] and sum(storage.ranges) < 0.5 * entry["size"]
@@ -239,20 +247,20 @@ def test_few_channels_are_fetched_as_ranges_and_never_pose_as_the_whole(publishe
     requests = len(storage.ranges)
     # Held already: as a map, and by another process.
     for reader in (cache, counted(published, tmp_path)[0]):
-        array, places = reader.channels_array(entry, (1,))
+        array, places = channels_array(reader, entry, (1,))
         np.testing.assert_array_equal(array[:, list(places)], expected[:, [1]])
     assert len(storage.ranges) == requests
     # Another channel, and then all of them.
-    array, places = cache.channels_array(entry, (0, 3))
+    array, places = channels_array(cache, entry, (0, 3))
     np.testing.assert_array_equal(array[:, list(places)], expected[:, [0, 3]])
     np.testing.assert_array_equal(cache.array(entry), expected)
-    assert cache.channels_array(entry, (1,))[1] is None
+    assert channels_array(cache, entry, (1,))[1] is None
     assert storage.downloads == [entry["path"]]
 
 
 def test_most_channels_come_with_the_whole_file(published, tmp_path):
     cache, storage = counted(published, tmp_path)
-    array, places = cache.channels_array(published.entries[0], tuple(range(N_CHANNELS - 4)))
+    array, places = channels_array(cache, published.entries[0], tuple(range(N_CHANNELS - 4)))
     assert places is None and array.shape[1] == N_CHANNELS
     assert storage.downloads == [published.entries[0]["path"]]
 
@@ -300,7 +308,7 @@ def test_any_channels_are_those_of_the_matrix(published, data):
     index = data.draw(st.integers(0, 1))
     columns = data.draw(st.lists(st.integers(0, N_CHANNELS - 1), min_size=1, max_size=6))
     cache = Cache(StoreReader(published.storage, folder))
-    array, places = cache.channels_array(published.entries[index], tuple(columns))
+    array, places = channels_array(cache, published.entries[index], tuple(columns))
     chosen = array[:, columns if places is None else list(places)]
     np.testing.assert_array_equal(chosen, published.recordings[index].array[:, columns])
     n = data.draw(st.integers(1, 5))
@@ -320,13 +328,13 @@ def test_a_flipped_byte_is_found_in_parts_and_in_whole(published, tmp_path):
     published.client.put_object(Bucket=published.bucket, Key=key, Body=bytes(content))
     cache = published.cache(tmp_path)
     with pytest.raises(BidsmillError, match="damaged") as error:
-        cache.channels_array({**entry, "path": path}, (0,))
+        channels_array(cache, {**entry, "path": path}, (0,))
     assert path in error.value.file
     with pytest.raises(BidsmillError, match="another content"):
         cache.array({**entry, "path": path})
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
     # A channel whose pages are whole.
-    array, places = cache.channels_array({**entry, "path": path}, (5,))
+    array, places = channels_array(cache, {**entry, "path": path}, (5,))
     np.testing.assert_array_equal(array[:, list(places)], published.recordings[2].array[:, [5]])
 
 
@@ -335,18 +343,18 @@ def test_offline(published, tmp_path):
     pointer = reader.read(manifest.pointer_path("ds"))
     tables = [reader.verified_path(entry) for entry in entries_of(published, "samples")]
     Cache(reader).array(published.entries[0])
-    Cache(reader).channels_array(published.entries[1], (2,))
+    channels_array(Cache(reader), published.entries[1], (2,))
     # An endpoint where nobody listens shows that nobody is asked.
     offline = locate(published.address, cache=tmp_path, offline=True, endpoint="http://127.0.0.1:9")
     assert offline.read(manifest.pointer_path("ds")) == pointer
     assert [offline.verified_path(e) for e in entries_of(published, "samples")] == tables
     cache = Cache(offline)
     np.testing.assert_array_equal(cache.array(published.entries[0]), published.recordings[0].array)
-    array, _ = cache.channels_array(published.entries[1], (2,))
+    array, _ = channels_array(cache, published.entries[1], (2,))
     np.testing.assert_array_equal(array[:, 0], published.recordings[1].array[:, 2])
     for ask in (
         lambda: cache.array(published.entries[1]),
-        lambda: cache.channels_array(published.entries[1], (3,)),
+        lambda: channels_array(cache, published.entries[1], (3,)),
         lambda: cache.pull(published.entries),
         lambda: offline.read("catalog.parquet"),
         lambda: offline.verified_path(published.entries[3]),
@@ -399,7 +407,7 @@ def test_a_cache_that_cannot_be_written(published, tmp_path):
             cache.array(published.entries[0]), published.recordings[0].array
         )
     with pytest.warns(RuntimeWarning, match="cannot be written"):
-        array, places = cache.channels_array(published.entries[1], (4,))
+        array, places = channels_array(cache, published.entries[1], (4,))
     np.testing.assert_array_equal(array[:, list(places)], published.recordings[1].array[:, [4]])
     with pytest.warns(RuntimeWarning, match="cannot be written"):
         path = cache.reader.verified_path(published.entries[2])

@@ -236,6 +236,23 @@ def test_channels_by_type(plain, mixed):
         _ = mixed.select(channels="eeg").view
 
 
+def test_channel_types_in_any_case(plain):
+    assert plain.select(channels="EEG").channels == A_COLUMNS[:4]
+    assert plain.select(channels="EOG").channels == ["EOG"]  # the channel of this name
+    with pytest.raises(BidsmillError, match="one of the types: eeg, eog"):
+        plain.select(channels="meg")
+
+
+def test_a_dataset_says_how_it_is_read(plain):
+    for name in ("arrays", "loader", "mne", "labelled"):
+        assert not hasattr(plain, name)
+        with pytest.raises(AttributeError, match=rf"ds\.select\(\)\.{name}\(\)"):
+            getattr(plain, name)
+    with pytest.raises(AttributeError, match="no attribute 'arrray'"):
+        _ = plain.arrray
+    assert bidsmill.BidsmillError is BidsmillError
+
+
 def test_unknown_channels(plain, mixed):
     with pytest.raises(BidsmillError, match=r"'Fzz'.*perhaps Fz"):
         plain.select(channels=["Fzz"])
@@ -322,7 +339,8 @@ def test_a_channel_of_two_units_is_not_common(tmp_path):
 
 
 def test_nothing_selected(plain):
-    selection = plain.select(where="subject == '99'")
+    with pytest.warns(UserWarning, match="subject is never '99': '01', '02', '03'"):
+        selection = plain.select(where="subject == '99'")
     assert len(selection) == 0 and selection.samples.empty
     with pytest.raises(BidsmillError, match="no row is selected"):
         selection.arrays("face")
@@ -450,4 +468,5 @@ def test_groups_by_layout(mixed):
     assert ".by_layout()" in error.value.todo
     common = mixed.select(channels=["A.1"]).by_layout()
     assert {tuple(selection.channels) for selection in common.values()} == {("A.1",)}
-    assert mixed.select(where="subject == '99'").by_layout() == {}
+    with pytest.warns(UserWarning, match="subject is never '99'"):
+        assert mixed.select(where="subject == '99'").by_layout() == {}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bidsmill.access.where import matching_rows
+from bidsmill.access.where import matching_rows, why_none
 from bidsmill.errors import BidsmillError
 
 DECIMAL = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
@@ -234,6 +234,43 @@ def test_an_unknown_column_is_answered_with_the_nearest():
         matching_rows(FRAME, 3)
     with pytest.raises(BidsmillError, match="found: `hand pref` is 'L'"):
         matching_rows(FRAME, "`hand pref` is 'L'")
+
+
+@pytest.mark.parametrize(
+    ("expression", "todo"),
+    [
+        ("task = 'a=b'", "use == in place of ="),
+        ("task == 'a' and row = 1", "use == in place of ="),
+        ("(task == 'a') & (row == 1)", "use and in place of &"),
+        ("task == 'a' | row == 1", "use or in place of |"),
+        ("task == 'a' && row = 1", "use and in place of &, == in place of ="),
+        ("task is 'a=b & c | d'", None),
+        ("`a=b & c` is 'x'", None),
+    ],
+)
+def test_signs_of_other_languages_are_translated(expression, todo):
+    frame = FRAME.assign(**{"a=b & c": "x"})
+    with pytest.raises(BidsmillError) as error:
+        matching_rows(frame, expression)
+    assert error.value.todo == todo
+
+
+def test_values_that_no_row_has():
+    frame = pd.DataFrame({"stimulus": ["face", "house", ""], "age": ["1", "x", ""], "n": [1, 2, 3]})
+    few = frame.astype({"stimulus": "category"})
+    for table in (frame, few):
+        assert why_none(table, "stimulus == 'Face'") == "stimulus is never 'Face': perhaps 'face'"
+        assert why_none(table, "n == 1 and stimulus in ['zzz', 'face']") == (
+            "stimulus is never 'zzz': 'face', 'house'"
+        )
+        assert why_none(table, "3 < stimulus") == (
+            "stimulus has text and no numbers: 'face', 'house'"
+        )
+        for expression in ("age > 5", "n == 7", "stimulus != 'Face'", "not stimulus == 'face'"):
+            assert why_none(table, expression) is None
+    many = pd.DataFrame({"name": [f"n{i}" for i in range(51)]})
+    assert why_none(many, "name == 'N1'") is None
+    assert why_none(many[:50], "name == 'N1'") is not None
 
 
 @settings(max_examples=200, deadline=None)

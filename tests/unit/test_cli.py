@@ -277,3 +277,26 @@ def test_an_interrupt_is_no_fault(place):
         connection.close()
     assert (process.returncode, printed) == (130, "")
     assert "Traceback" not in told
+
+
+LIGHT = """
+import sys
+for name in ("yaml", "jsonschema", "tqdm", "jinja2", "httpx", "tenacity", "scipy", "hed", "mne"):
+    sys.modules[name] = None  # as if it were not installed
+from bidsmill import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["publish", "own"], ["lock"], ["split", "own", "--adopt"], ["hed-template", "own"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_light_install_says_what_a_command_needs(place, arguments):
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
+    assert "this command belongs to the pipeline" in done.stderr
+    assert "pip install '.[pipeline]' in the clone" in done.stderr

@@ -20,10 +20,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from access_store import expected_rows
+from botocore.exceptions import ClientError
 from command_stores import answer, build, manifest, pointer, run, upload
 
 import bidsmill
 from bidsmill import cli
+from bidsmill.storage.problems import explain
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -246,7 +248,7 @@ def test_verify_finds_every_damaged_file(copy, s3_server, capsys, cache, where):
     assert len(found["faults"]) == 3 and found["unlisted"] == []
     assert answer(capsys, "verify", *arguments, "other")["sound"]
     code, printed, told = run(capsys, "verify", *arguments)
-    assert code == 1 and "4 FAULTs (3 damaged, 1 missing)" in printed.splitlines()[-1]
+    assert code == 1 and "4 FAULTS (3 damaged, 1 missing)" in printed.splitlines()[-1]
     assert "unlisted: datasets/other/files/matrix/stray.parquet" in told
 
 
@@ -319,6 +321,9 @@ def test_pull_of_a_part(store, built, capsys, cache):
     (done,) = answer(capsys, "pull", *store, "faces", *arguments)["pulled"]
     assert (done["rows"], done["matrices"]) == (5, 1)
     assert done["there"] + done["fetched"] + done["parts"] == 1
+    held = {one["dataset"]: one for one in answer(capsys, "cache", *store)["datasets"]}["faces"]
+    assert held["held"] + held["parts"] == 1 and held["parts"] == done["parts"]
+    assert held["bytes"] == bytes_below(cache / "matrix") + bytes_below(cache / "part")
     (done,) = answer(capsys, "pull", *store, "faces", *arguments)["pulled"]
     assert (done["there"], done["fetched"], done["parts"]) == (1, 0, 0)
     rows = bidsmill.open(built[0], cache=cache)["faces"].select(
@@ -358,6 +363,10 @@ def test_what_was_pulled_is_read_offline(built, public, s3_server, capsys, cache
     opened = bidsmill.open(public[0], cache=cache, offline=True, endpoint=nowhere[1])
     rows = opened["faces"].select(where="subject in ['01', '02']")
     assert np.array_equal(rows.arrays(), expected_rows(recordings["faces"], rows.samples))
+    assert bytes_below(cache / "store") and bytes_below(cache / "search")
+    assert answer(capsys, "cache", "--clear")["removed"]
+    assert bytes_below(cache / "store") == bytes_below(cache / "search") == 0
+    assert run(capsys, "ls", public[0], *nowhere)[0] == 2
 
 
 def closed_endpoint() -> str:
@@ -379,6 +388,7 @@ def test_the_cache_is_shown_trimmed_checked_and_cleared(root, capsys, cache):
     assert found["kinds"]["matrix"]["entries"] == len(arrays) == 5
     held = {one["dataset"]: (one["matrices"], one["held"]) for one in found["datasets"]}
     assert held == {"faces": (5, 5), "other": (2, 2)}
+    assert [one["parts"] for one in found["datasets"]] == [0, 0]
     code, printed, _ = run(capsys, "cache")
     assert code == 0 and "decoded matrices" in printed
     content = bytearray(arrays[0].read_bytes())
@@ -565,3 +575,14 @@ def test_every_reading_command_prints_json_and_reaches_buckets():
         if name in commands():
             options = {option for a in commands()[name]._actions for option in a.option_strings}
             assert {"--json", "--endpoint", "--profile", "--anonymous"} <= options, name
+
+
+def test_a_number_of_workers_that_is_none(root, capsys):
+    code, printed, told = run(capsys, "verify", root, "--workers", "0")
+    assert (code, printed) == (2, "") and "expected 1 or more" in told
+
+
+def test_an_answer_without_a_message():
+    answer = {"Error": {"Code": "NoSuchBucket", "Message": None}}
+    told = explain(ClientError(answer, "ListObjectsV2"), "s3://bucket")
+    assert told is not None and told.found == "NoSuchBucket"

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -605,3 +606,7 @@ def test_addresses(tmp_path):
     assert open_storage(tmp_path).root == tmp_path
     with pytest.raises(BidsmillError, match="gs://"):
         open_storage("gs://bucket/x")
+    for address in ("s3:/pub/a", "s3:pub/a", Path("s3://pub/a"), "S3:/pub/a", "s3:/k:word@pub/a"):
+        with pytest.raises(BidsmillError, match="open 's3://pub/a'") as error:
+            open_storage(address)
+        assert "word" not in str(error.value)

@@ -69,11 +69,15 @@ def collect(store: Path, *, keep: int | None = None, older_than: timedelta = tim
     return found, [stored.path for stored in remove_found(storage, found, keep=keep)]
 
 
-def run(*arguments: str) -> list[str]:
+def run(*arguments: str, told: list[str] | None = None) -> list[str]:
+    """Run the command; return its lines, and put each into `told` as it comes."""
     parser = argparse.ArgumentParser()
     add_gc_command(parser.add_subparsers())
     options = parser.parse_args(["gc", *map(str, arguments)])
-    return list(options.action(options))
+    lines = [] if told is None else told
+    for line in options.action(options):
+        lines.append(line)
+    return lines
 
 
 ORPHAN = "datasets/ds/files/matrix/sub-77_eeg-0123456789abcdef.parquet"
@@ -175,7 +179,10 @@ def test_nothing_goes_where_it_is_not_known_what_is_needed(published, lost):
     found, removed = collect(published.store, keep=3, older_than=NOW)
     assert removed == []
     assert found.findings[0].problem
-    assert "nothing is removed" in run(published.store, "--delete")[0]
+    told: list[str] = []
+    with pytest.raises(SystemExit) as left:
+        run(published.store, "--delete", told=told)
+    assert left.value.code == 1 and "nothing is removed" in told[0]
     assert facts(published.store) == before
 
 

@@ -83,6 +83,10 @@ non-derivative use
 CC0 for the code, CC BY-ND for the recordings
 """
 UNKNOWN = """
+CC BY; verbatim copies only
+MIT Sloan data, ask us
+MIT Sloan data
+public domain dedication not applicable
 Unknown
 unknown licence
 n/a
@@ -203,7 +207,9 @@ def test_the_command_shows_and_then_sends(tmp_path, monkeypatch):
     assert re.search(r": 17 files \([\d.]+ kB\) to send, 0 \(0 B\) are there$", lines[-1])
     (line,) = run(results, monkeypatch, "ds")
     version = results.pointer()["version"]
-    assert line == f"ds: {version} is the latest in {results.store}"
+    entries = results.manifest()["files"]
+    begin = f"ds: {version} is the latest in {results.store}: {len(entries)} files ("
+    assert line.startswith(begin) and line.endswith(") sent, 0 kept")
     assert version in lines[-1]
     assert sorted(sent) == sorted(entry["path"] for entry in results.manifest()["files"])
     (line,) = run(results, monkeypatch, "ds", "--dry-run")
@@ -211,11 +217,13 @@ def test_the_command_shows_and_then_sends(tmp_path, monkeypatch):
     assert ": 0 files (0 B) to send, 17 " in line
 
 
-def test_the_command_and_a_licence(tmp_path, monkeypatch):
+def test_the_command_and_a_licence(tmp_path, monkeypatch, caplog):
     results = results_of(tmp_path, "")
     told = "ds: not published: it states no licence; to do: add ds to `allow_license` if you may"
     assert run(results, monkeypatch, "ds", "--dry-run") == [told]
-    assert run(results, monkeypatch, "ds") == [told]
+    with pytest.raises(SystemExit) as left:
+        run(results, monkeypatch, "ds")
+    assert left.value.code == 1 and caplog.messages == [told]
     assert not results.store.exists()
     assert "is the latest" in run(results, monkeypatch, "ds", allow_license=["ds"])[0]
 

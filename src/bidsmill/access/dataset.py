@@ -134,6 +134,18 @@ class Dataset:
     def __repr__(self) -> str:
         return self.describe()
 
+    if not TYPE_CHECKING:  # a type checker would take any name for an attribute
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_") and callable(getattr(Selection, name, None)):
+                raise AttributeError(
+                    f"ds.select() gives the rows to read: ds.select().{name}()",
+                    name=name,
+                    obj=self,
+                )
+            # Says again what went wrong, also inside of a property.
+            return object.__getattribute__(self, name)
+
     @cached_property
     def table(self) -> Columns:
         """Return the columns of samples, each read when it is asked for; text is categorical."""

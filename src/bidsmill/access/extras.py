@@ -7,6 +7,9 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 
+# What pip calls the library, where it is not the name of the module.
+PACKAGES = {"hed": "hedtools"}
+
 
 def require(module: str, extra: str, purpose: str) -> Any:
     """Import a library that is not part of the light install.
@@ -32,5 +35,6 @@ def require(module: str, extra: str, purpose: str) -> Any:
             raise
         raise BidsmillError(
             f"{purpose} needs the library {error.name}, which is not installed",
-            todo=f"pip install 'bidsmill[{extra}]'",
+            todo=f"pip install {PACKAGES.get(error.name, error.name)}, "
+            f"or bidsmill with its extra [{extra}]",
         ) from None

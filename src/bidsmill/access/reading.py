@@ -204,7 +204,8 @@ class Readable:
         from bidsmill.access.training.loading import Sharing, row_loader
         from bidsmill.access.training.pytorch import torch_rows
 
-        _check_batch_size(batch_size)
+        if batch_size is not None:
+            _check_batch_size(batch_size, "a whole number of 1 or more, or None: row by row")
         options |= {"batch_size": batch_size, "num_workers": num_workers, "drop_last": drop_last}
         sharing = Sharing.of(rank, world_size)
         rows = torch_rows(self, target, transform, batch_transform, whole=True)  # type: ignore[arg-type]
@@ -263,7 +264,7 @@ class Readable:
         from bidsmill.access.training.loading import Sharing
         from bidsmill.access.training.streaming import stream_of
 
-        _check_batch_size(batch_size)
+        _check_batch_size(batch_size, "a whole number of 1 or more (only `loader` takes None)")
         return stream_of(
             self,  # type: ignore[arg-type]
             target,
@@ -325,9 +326,9 @@ class Readable:
         return epochs_array(self, target)  # type: ignore[arg-type]
 
 
-def _check_batch_size(batch_size: Any) -> None:
+def _check_batch_size(batch_size: Any, expected: str) -> None:
     whole = isinstance(batch_size, int) and not isinstance(batch_size, bool)
-    if batch_size is not None and not (whole and batch_size >= 1):
+    if not (whole and batch_size >= 1):
         raise BidsmillError(
-            "a batch needs rows", found=f"batch_size={batch_size}", expected="1 or more"
+            "a batch needs rows", found=f"batch_size={batch_size}", expected=expected
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from bidsmill.access.gather import Rows
 from bidsmill.access.reading import Readable
 from bidsmill.access.targets import Target, find_target
 from bidsmill.access.view import View, check_names, stacked_view
-from bidsmill.access.where import matching_rows
+from bidsmill.access.where import matching_rows, why_none
 from bidsmill.errors import BidsmillError
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Selection(Readable):
         where : str, optional
             An expression over the columns of samples, such as
             ``task == 'faces' and participant_age > 30 and subject in ['01', '02']``
-            (see `bidsmill.access.where.matching_rows`).
+            (see `bidsmill.access.where.matching_rows`). A warning names the nearest values where
+            no row has the one that is compared.
         hed : str, optional
             A HED query over the column ``HED``, such as ``"Face"``. Needs hedtools.
         channels : str or list of str, optional
@@ -99,7 +101,7 @@ class Selection(Readable):
         if not excluded:
             keep &= (self.table["excluded"] == "").to_numpy(bool)
         if where is not None:
-            keep &= matching_rows(self.table, where)
+            keep &= self._where(where)
         if hed is not None:
             keep[keep] = tagged(self.dataset, self._kept(keep).table, hed)
         chosen = self._kept(keep)
@@ -115,6 +117,12 @@ class Selection(Readable):
         for name in targets:
             keep &= self.target(name).present(self.table)
         return self._kept(keep)
+
+    def _where(self, expression: str) -> np.ndarray:
+        found = matching_rows(self.table, expression)
+        if len(found) and not found.any() and (reason := why_none(self.table, expression)):
+            warnings.warn(f"no row fulfils where={expression!r}: {reason}", stacklevel=3)
+        return found
 
     def _kept(self, keep: np.ndarray) -> Selection:
         return Selection(self.dataset, self._positions[keep], self._request)

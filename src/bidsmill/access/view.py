@@ -151,6 +151,7 @@ def wanted_names(layouts: Layouts, request: str | Sequence[str]) -> list[str]:
     """Return the names that a request means: a type stands for the channels of this type."""
     if not isinstance(request, str):
         return [str(name) for name in request]
+    request = _type_meant(layouts, request)
     by_layout = {
         layout_id: [name for name, kind, _ in _channels(layout) if kind == request]
         for layout_id, layout in layouts.items()
@@ -166,6 +167,19 @@ def wanted_names(layouts: Layouts, request: str | Sequence[str]) -> list[str]:
     if any(names != of_type for names in by_layout.values()):
         raise _cannot_stack(f"their channels of type {request} differ", layouts)
     return of_type
+
+
+def _type_meant(layouts: Layouts, request: str) -> str:
+    """Return the channel type that a request means in any case of letters, or the request."""
+    types = _types(layouts)
+    names = {request, plain_text(request)}
+    if request in types or any(names & set(layout["channels"]) for layout in layouts.values()):
+        return request
+    return next((kind for kind in types if kind.casefold() == request.casefold()), request)
+
+
+def _types(layouts: Layouts) -> list[str]:
+    return sorted({kind for layout in layouts.values() for kind in layout["types"]})
 
 
 def _resolve(wanted, layout, recording, source_names, layouts) -> np.ndarray:
@@ -285,8 +299,8 @@ def check_names(
     if request is None or request in ("common", "union"):
         return
     columns = {name for layout in layouts.values() for name in layout["channels"]}
-    types = {kind for layout in layouts.values() for kind in layout["types"]}
-    if isinstance(request, str) and request in types:
+    types = _types(layouts)
+    if isinstance(request, str) and _type_meant(layouts, request) in types:
         return
     for name in [request] if isinstance(request, str) else request:
         if name in columns or plain_text(name) in columns:
@@ -297,5 +311,5 @@ def check_names(
             raise BidsmillError(
                 "no recording of the selection has a channel of this name",
                 found=repr(name),
-                expected=f"perhaps {listed(close)}",
+                expected=f"perhaps {listed(close)}; or one of the types: {listed(types)}",
             )

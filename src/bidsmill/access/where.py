@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bidsmill.access.names import unknown
+from bidsmill.access.names import listed, nearest, unknown
 from bidsmill.errors import BidsmillError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ALLOWED = (
     "joined by and, or, not; names with other characters than letters, digits and _ in `...`"
 )
 # Strings come first, so that a backquote inside one is left alone.
+MAX_VALUES = 50  # a column with more distinct values is not searched for what was meant
 QUOTED = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|`([^`]*)`""", re.DOTALL)
 
 
@@ -72,6 +73,30 @@ def matching_rows(frame: pd.DataFrame, expression: str) -> np.ndarray:
         return _Evaluation(frame, quoted).truth(tree)
 
 
+def why_none(frame: pd.DataFrame, expression: str) -> str | None:
+    """Return which comparisons of an expression no row can fulfil, and what may be meant.
+
+    Parameters
+    ----------
+    frame, expression
+        As for `matching_rows`.
+
+    Returns
+    -------
+    str or None
+        None where every value that is compared occurs, or a column has too many of them.
+    """
+    tree, quoted = _parsed(expression)
+    evaluation = _Evaluation(frame, quoted)
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            for left, op, right in zip(sides, node.ops, sides[1:], strict=False):
+                found += evaluation.never_true(left, op, right)
+    return "; ".join(dict.fromkeys(found)) or None
+
+
 def column_names(expression: str) -> list[str]:
     """Return the columns that an expression names, in their order; see `matching_rows`.
 
@@ -111,7 +136,10 @@ def _explained(expression: str) -> Iterator[None]:
     except (SyntaxError, ValueError) as error:
         reason = getattr(error, "msg", None) or error
         raise BidsmillError(
-            f"the `where` expression cannot be read ({reason})", found=expression, expected=ALLOWED
+            f"the `where` expression cannot be read ({reason})",
+            found=expression,
+            expected=ALLOWED,
+            todo=_other_signs(expression),
         ) from None
     except (RecursionError, MemoryError):
         raise BidsmillError(
@@ -133,6 +161,15 @@ def _parsed(expression: str) -> tuple[ast.expr, list[str]]:
 
     source = QUOTED.sub(placeholder, expression).strip()
     return ast.parse(source, mode="eval").body, quoted
+
+
+def _other_signs(expression: str) -> str | None:
+    """Return what to write in place of the signs that other languages have for the same."""
+    signs = QUOTED.sub(" ", expression)
+    meant = {r"&": "and in place of &", r"\|": "or in place of |"}
+    meant[r"(?<![=!<>:])=(?!=)"] = "== in place of ="
+    found = [words for sign, words in meant.items() if re.search(sign, signs)]
+    return f"use {', '.join(found)}" if found else None
 
 
 def _placeholder(index: int) -> str:
@@ -209,6 +246,28 @@ class _Evaluation:
                 return compare(a, b) & ~np.isnan(a) & ~np.isnan(b)
         return np.asarray(compare(self._as_text(left), self._as_text(right)), bool)
 
+    def never_true(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Iterator[str]:
+        """Say of a comparison with text or numbers which of them the column never has."""
+        inside = isinstance(op, ast.In) and isinstance(right, ast.List | ast.Tuple | ast.Set)
+        for item in right.elts if inside else [right]:  # type: ignore[attr-defined]
+            if isinstance(op, ast.NotEq | ast.NotIn):
+                continue
+            operands = {o.kind: o.value for o in (self._operand(left), self._operand(item))}
+            name = operands.get("column")
+            if name is None or len(operands) == 1:
+                continue
+            column = self.frame[name].drop_duplicates().astype(object)
+            values = [str(value) for value in _texts(column) if value != ""]
+            if not 0 < len(values) <= MAX_VALUES:
+                continue
+            if "number" in operands:
+                if all(np.isnan(_numbers(column))):
+                    yield f"{name} has text and no numbers: {_quoted(sorted(values))}"
+            elif isinstance(op, ast.Eq | ast.In) and operands["text"] not in ("", *values):
+                close = nearest(operands["text"], values)
+                perhaps = f"perhaps {_quoted(close)}" if close else _quoted(sorted(values))
+                yield f"{name} is never {operands['text']!r}: {perhaps}"
+
     def _operand(self, node: ast.expr) -> Operand:
         if isinstance(node, ast.Name):
             return Operand("column", self._column(node.id))
@@ -269,7 +328,12 @@ class _Evaluation:
             "a part of the `where` expression is not allowed" + (f": {reason}" if reason else ""),
             found=found,
             expected=ALLOWED,
+            todo=_other_signs(found),
         )
+
+
+def _quoted(values: list[str]) -> str:
+    return listed(repr(value) for value in values)
 
 
 def _of_distinct(column: pd.Series, convert: Callable[[pd.Series], np.ndarray]) -> np.ndarray:

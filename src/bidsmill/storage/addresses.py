@@ -46,4 +46,12 @@ def open_storage(address: str | os.PathLike, **connection: Any) -> Storage:
             expected="a folder, or s3://bucket/prefix",
             todo="copy the store to a disk and open that folder",
         )
+    elif re.match(r"s3:/?[^/]", text, re.IGNORECASE) and not os.path.lexists(text):
+        rest = text[3:].lstrip("/").rpartition("@")[2]  # what is before may be a password
+        raise BidsmillError(
+            "the address of a bucket begins with s3://",
+            found=f"s3:/{rest}",
+            expected="s3://bucket/prefix, as text and not as a Path",
+            todo=f"open 's3://{rest}'",
+        )
     return Folder(Path(text).expanduser())

@@ -53,6 +53,8 @@ ELSEWHERE = {
     "PermanentRedirect",
 }
 
+ADDRESS_TODO = "check the address and the endpoint (--endpoint, endpoint=)"
+
 
 class Broken(Exception):
     """The connection ended before the answer did."""
@@ -137,14 +139,14 @@ def explain(
         return NoPermission(
             f"there is no AWS profile {profile or 'of the name in AWS_PROFILE'}",
             file=place,
-            todo="correct `profile`, or add it to ~/.aws/config",
+            todo="check the name (--profile, profile=), or add it to ~/.aws/config",
         )
     if isinstance(error, ParamValidationError | ValueError):
         return BidsmillError(
             "no bucket or endpoint of S3",
             file=place,
             found=without_secrets(" ".join(str(error).split())),
-            todo="correct `url` (s3://bucket/prefix) or `endpoint` (https://host)",
+            todo=f"{ADDRESS_TODO}: s3://bucket/prefix, https://host",
         )
     if isinstance(error, Unconnected | HTTPClientError | Broken):
         return Unreachable(
@@ -182,7 +184,7 @@ def _unusable(error: Exception, place: str) -> BidsmillError:
             "there are no usable AWS credentials",
             file=place,
             found=type(error).__name__,
-            todo="name an AWS profile with the key `profile`, set AWS_ACCESS_KEY_ID and"
+            todo="name an AWS profile (--profile, profile=), set AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY, or log in again",
         )
     return BidsmillError(
@@ -195,7 +197,8 @@ def _unusable(error: Exception, place: str) -> BidsmillError:
 
 def _refusal(error: Any, place: str, profile: str | None, action: str) -> BidsmillError:
     """Return what an answer of the service says."""
-    code, text = code_of(error), str(error.response.get("Error", {}).get("Message", ""))
+    # Some servers leave the message out: it is None then.
+    code, text = code_of(error), str(error.response.get("Error", {}).get("Message") or "")
     found = f"{code} {text}".strip()
     if code in ("NoSuchKey", "NoSuchVersion") or (code == "404" and action == "read"):
         return NotStored(
@@ -204,9 +207,7 @@ def _refusal(error: Any, place: str, profile: str | None, action: str) -> Bidsmi
             todo="check the address, or publish the dataset again",
         )
     if code in ("NoSuchBucket", "404"):
-        return BidsmillError(
-            "there is no such bucket", file=place, found=found, todo="correct `url` or `endpoint`"
-        )
+        return BidsmillError("there is no such bucket", file=place, found=found, todo=ADDRESS_TODO)
     if code in REFUSED:
         return _denial(code, found, place, profile, action)
     if code in ELSEWHERE:
@@ -241,7 +242,7 @@ def _denial(code: str, found: str, place: str, profile: str | None, action: str)
         todo = f"check that the profile may {action} the bucket"
     else:
         todo = (
-            f"name an AWS profile that may {action} the bucket with the key `profile`,"
+            f"name an AWS profile that may {action} the bucket (--profile, profile=),"
             " or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if action == "read":

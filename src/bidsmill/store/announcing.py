@@ -109,7 +109,7 @@ class Announcement:
             if not any(self._concerns(path, relied_on) for path in open_statements):
                 return
             if not told:
-                log.info("waiting: bidsmill gc removes files that this version has, too")
+                log.warning("waiting: bidsmill gc removes files that this version has, too")
                 told = True
             self.keep_fresh()
             sleep(pause)

@@ -18,9 +18,9 @@ from bidsmill.store.gc import (
     find_removable,
     remove_found,
 )
-from bidsmill.store.sizes import shown_size
+from bidsmill.store.sizes import shown_count, shown_size
 
-NO_ANSWER = 2
+NO_ANSWER, FAULT = 2, 1
 
 
 def add_gc_command(commands: argparse._SubParsersAction) -> None:
@@ -30,7 +30,8 @@ def add_gc_command(commands: argparse._SubParsersAction) -> None:
         help="free what no kept version of a store names",
         description="List the files of a store that no version in the history of its dataset"
         " names, and that no running publish has announced; with --delete, remove them. Readers"
-        " and publishes may go on meanwhile.",
+        " and publishes may go on meanwhile. Exit code 1: of a dataset nothing is removed, as its"
+        " versions cannot be read.",
         epilog="example: bidsmill gc results/store --keep 3",
     )
     gc.add_argument("store", metavar="STORE", help=STORE_HELP)
@@ -79,10 +80,13 @@ def _gc(options: argparse.Namespace) -> Iterator[str]:
         deleted = [stored.path for stored in removed]
         content = {**as_dict(found), "deleted": deleted, "problems": problems}
         yield json.dumps(content, ensure_ascii=False, indent=1)
-        return
-    yield from _lines(found)
-    yield from problems
-    yield _last_line(found, options.delete, sum(stored.size for stored in removed), len(removed))
+    else:
+        yield from _lines(found)
+        yield from problems
+        size = sum(stored.size for stored in removed)
+        yield _last_line(found, options.delete, size, len(removed))
+    if problems or any(finding.problem for finding in found.findings):
+        raise SystemExit(FAULT)
 
 
 def _lines(found: Removable) -> Iterator[str]:
@@ -103,16 +107,16 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     for version in finding.dropped:
         yield f"drop    version    {version}"
     for reason, (count, total) in finding.kept.items():
-        yield f"keep    {shown_size(total):>9}  {count} files: {reason}"
+        yield f"keep    {shown_size(total):>9}  {shown_count(count)}: {reason}"
     for stored in finding.remove:
         yield f"remove  {shown_size(stored.size):>9}  {stored.path}"
 
 
 def _last_line(found: Removable, deleted: bool, size: int, count: int) -> str:
     if deleted:
-        return f"removed {count} files, {shown_size(size)}"
+        return f"removed {shown_count(count)}, {shown_size(size)}"
     files = [s for finding in found.findings for s in finding.remove] + found.notes
     total = shown_size(sum(stored.size for stored in files))
     if not files and not found.unfinished and not any(f.dropped for f in found.findings):
         return "nothing to remove"
-    return f"would remove {len(files)} files, {total}; nothing is removed without --delete"
+    return f"would remove {shown_count(len(files))}, {total}; nothing is removed without --delete"

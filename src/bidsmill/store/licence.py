@@ -39,7 +39,7 @@ _OPEN = (
     r"odc by|(?:odc|open data commons) attribution(?: licen[cs]e)?",
     r"etalab|licence ouverte|open government licen[cs]e|ogl",
     # Of software.
-    r"^(?:the )?mit|mit licen[cs]e|expat|bsd|apache|isc|zlib|mpl|mozilla public licen[cs]e",
+    r"^(?:the )?mit$|mit licen[cs]e|expat|bsd|apache|isc|zlib|mpl|mozilla public licen[cs]e",
     r"[al]?gpl|[al]?gplv[23]|gnu (?:(?:affero|lesser) )?(?:general public licen[cs]e)"
     r"|artistic|eupl|cecill|boost software licen[cs]e",
 )
@@ -50,6 +50,7 @@ _RESERVED = re.compile(
     r"|\b(?:data )?(?:use|usage|transfer|access) agreement\b|\bdua\b"
     r"|\b(?:up)?on (?:reasonable )?request\b|\bpermissions?\b|\bcontact the authors\b"
     r"|\bno licen[cs]e\b|\bnot (?:yet )?(?:licen[cs]ed|specified|decided|stated|known|open)\b"
+    r"|\bnot (?:applicable|granted|allowed|permitted|valid)\b|\bverbatim\b|\bask\b"
     r"|\bno redistribution\b|\b(?:not|never|instead of|other than|except)(?: \w+){0,3} "
     r"(?:cc\w*|creative commons|pddl|odbl|mit|bsd|apache|public domain)\b"
 )

@@ -34,8 +34,10 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.total and sys.stderr is not None and sys.stderr.isatty():
-            from tqdm import tqdm
-
+            try:
+                from tqdm import tqdm
+            except ModuleNotFoundError:  # without the pipeline: lines
+                return self
             self._bar = tqdm(
                 total=self.total, desc=self.what, unit="B", unit_scale=True, file=sys.stderr
             )

@@ -44,7 +44,7 @@ def publish_dataset(
     store: str,
     connection: dict[str, Any] | None = None,
     license_allowed: bool = False,
-) -> None:
+) -> dict[str, int]:
     """Publish the results of a dataset and write what was published to ``published.json``.
 
     What the store has already is not written again. A dataset whose licence allows no
@@ -69,6 +69,12 @@ def publish_dataset(
     license_allowed : bool
         Whether the config names the dataset under ``allow_license``.
 
+    Returns
+    -------
+    dict
+        How much was sent: ``sent_files``, ``sent_bytes``, ``kept_files`` (that the store had).
+        Empty if the dataset is not published.
+
     Raises
     ------
     BidsmillError
@@ -76,18 +82,24 @@ def publish_dataset(
         be reached or written.
     """
     if not license_allowed and (refused := _refusal(results, dataset)):
-        log.warning("%s is not published: %s", dataset, refused["reason"])
+        todo = f"add {dataset} to `allow_license` if you may"
+        log.warning("%s: not published: %s; to do: %s", dataset, refused["reason"], todo)
         files.write_json(published_path, refused)
-        return
+        return {}
     connection = connection or {}
     version = collect(results, convert_paths, dataset)
     storage = open_storage(store, **connection)
     connections = connection.get("connections") or CONNECTIONS
     try:
-        publish_version(storage, version, connections)
+        sent = publish_version(storage, version, connections)
     except (NotStored, OSError) as error:
         raise cannot_write(storage, error) from error
     files.write_json(published_path, _published(version, storage))
+    return {
+        "sent_files": len(sent),
+        "sent_bytes": sum(file.size for file in sent),
+        "kept_files": len(version.files) - len(sent),
+    }
 
 
 def publish_plan(
@@ -140,7 +152,9 @@ def _refusal(results: Path, dataset: str) -> dict[str, Any] | None:
     return refusal(dataset, str(files.read_json(results / "dataset.json").get("license") or ""))
 
 
-def publish_version(storage: Storage, version: Collected, connections: int = CONNECTIONS) -> None:
+def publish_version(
+    storage: Storage, version: Collected, connections: int = CONNECTIONS
+) -> list[Outgoing]:
     """Bring a version into a store and let the pointer and the catalogue show it.
 
     Parameters
@@ -151,13 +165,18 @@ def publish_version(storage: Storage, version: Collected, connections: int = CON
         The version.
     connections : int
         Most files that are sent at a time.
+
+    Returns
+    -------
+    list of Outgoing
+        The files that the store lacked.
     """
     latest, known = known_files(storage, version.dataset)
     if latest == version.version and not check_presence(storage, version):
         # What a pointer names, gc keeps: there is nothing to announce.
         update_catalog(storage, version.dataset)
         log.info("%s is published already: %d files kept", version.version, len(version.files))
-        return
+        return []
     announcement = Announcement(storage, version.dataset, version.relied_on)
     announcement.make()
     if storage.remote:
@@ -173,6 +192,7 @@ def publish_version(storage: Storage, version: Collected, connections: int = CON
     update_catalog(storage, version.dataset)
     announcement.take_back()
     _tell(version, missing, time.monotonic() - began)
+    return missing
 
 
 def _send(

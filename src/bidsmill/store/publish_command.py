@@ -10,7 +10,10 @@ from typing import Any
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.store.publish import publish_dataset, publish_plan
-from bidsmill.store.sizes import shown_size
+from bidsmill.store.sizes import shown_count, shown_size
+
+# The exit code if a licence keeps a dataset from being published.
+REFUSED = 1
 
 
 def add_publish_command(
@@ -29,7 +32,8 @@ def add_publish_command(
         "publish",
         help="send results that are there to the store, or show what would be sent",
         description="Publish datasets whose results are finished, without running the pipeline;"
-        " with --dry-run, list the files that the store lacks. What it has is not sent again.",
+        " with --dry-run, list the files that the store lacks. What it has is not sent again."
+        " Exit code 1: a dataset was not published.",
         epilog="example: bidsmill publish ds002718 --dry-run",
     )
     publish.add_argument("datasets", nargs="+", metavar="DATASET")
@@ -49,6 +53,7 @@ def _publish(
                 file=options.configfile,
                 expected=", ".join(config["datasets"]),
             )
+    refused = False
     for dataset in options.datasets:
         results = Path("results") / dataset
         arguments = {
@@ -62,8 +67,12 @@ def _publish(
             yield from _plan_lines(publish_plan(results, converted, **arguments))
             continue
         published = results / "published.json"
-        publish_dataset(results, converted, published, **arguments)
-        yield _published_line(files.read_json(published))
+        sent = publish_dataset(results, converted, published, **arguments)
+        if sent:
+            yield _published_line(files.read_json(published), sent)
+        refused |= not sent  # the warning of `publish_dataset` said why
+    if refused:
+        raise SystemExit(REFUSED)
 
 
 def _converted(results: Path) -> list[Path]:
@@ -88,16 +97,15 @@ def _plan_lines(plan: dict[str, Any]) -> Iterator[str]:
         yield f"send  {shown_size(file['size']):>9}  {file['path']}"
     yield (
         f"{plan['dataset']}: version {plan['version']} of {plan['store']}:"
-        f" {len(plan['files'])} files ({shown_size(plan['send_bytes'])}) to send,"
+        f" {shown_count(len(plan['files']))} ({shown_size(plan['send_bytes'])}) to send,"
         f" {plan['kept_files']} ({shown_size(plan['kept_bytes'])}) are there"
         + ("; it is the latest version already" if plan["latest"] else "")
     )
 
 
-def _published_line(published: dict[str, Any]) -> str:
-    if published["status"] == "refused":
-        return (
-            f"{published['dataset']}: not published: {published['reason']};"
-            f" to do: add {published['dataset']} to `allow_license` if you may"
-        )
-    return f"{published['dataset']}: {published['version']} is the latest in {published['store']}"
+def _published_line(published: dict[str, Any], sent: dict[str, int]) -> str:
+    return (
+        f"{published['dataset']}: {published['version']} is the latest in {published['store']}:"
+        f" {shown_count(sent['sent_files'])} ({shown_size(sent['sent_bytes'])}) sent,"
+        f" {sent['kept_files']} kept"
+    )

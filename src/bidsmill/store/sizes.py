@@ -12,3 +12,8 @@ def shown_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} {UNITS[-1]}"
+
+
+def shown_count(number: int, name: str = "file") -> str:
+    """Return a number with its noun, e.g. ``1 file`` or ``20 files``."""
+    return f"{number} {name}{'' if number == 1 else 's'}"

@@ -33,6 +33,8 @@ UNUSED_SECONDS = 86400
 # A copy of a file is looked up and then opened: it stays at least for so long.
 IN_USE_SECONDS = 600
 EVICTED = ("matrix", "part", "file", "search", "temporary")
+# What is read as a whole, and made or fetched again where it is missing.
+WHOLE = ("search", "store")
 
 
 @dataclass(frozen=True)
@@ -211,13 +213,28 @@ def trim(folder: Path, limit: int) -> list[Kept]:
     return removed
 
 
-def _remove(folder: Path, kept: Kept) -> bool:
+def clear(folder: Path) -> list[Kept]:
+    """Remove all that no process has mapped, is writing or has just looked up.
+
+    Unlike `trim`, this removes what was last seen of remote stores, and search indexes however
+    new: both are read as a whole, and are made again where they are missing.
+
+    Returns
+    -------
+    list of Kept
+        What was removed.
+    """
+    return [kept for kept in contents(folder) if _remove(folder, kept, WHOLE)]
+
+
+def _remove(folder: Path, kept: Kept, at_any_time: tuple[str, ...] = ()) -> bool:
     """Remove one thing unless it is in use. Returns whether it is gone."""
     age = time.time() - kept.used
     try:
         if kept.kind in ("matrix", "part"):
             return _evict(folder, kept, age)
-        if age < (ABANDONED_SECONDS if kept.kind == "temporary" else IN_USE_SECONDS):
+        needed = ABANDONED_SECONDS if kept.kind == "temporary" else IN_USE_SECONDS
+        if kept.kind not in at_any_time and age < needed:
             return False
         kept.path.unlink(missing_ok=True)
         return True

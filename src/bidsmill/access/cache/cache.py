@@ -142,30 +142,6 @@ class Cache:
             return self._hold(key, error, lambda: self._whole_in_memory(entry))
         return self._keep(key, array)
 
-    def channels_array(
-        self, entry: dict[str, Any], columns: Sequence[int]
-    ) -> tuple[np.ndarray, tuple[int, ...] | None]:
-        """Return an array that holds some channels of a matrix.
-
-        Parameters
-        ----------
-        entry : dict
-            The manifest's entry of the matrix.
-        columns : sequence of int
-            Columns of the matrix.
-
-        Returns
-        -------
-        ndarray of float32, shape (rows, channels, times), read-only
-            The whole matrix where it is there or costs little more, else some channels of it.
-        tuple of int or None
-            Where `columns` are in this array; None if it is the whole matrix.
-        """
-        part = self.part(entry, columns)
-        if part.channels is None:
-            return part.array, None
-        return part.array, tuple(part.channels[list(columns)].tolist())
-
     def part(
         self,
         entry: dict[str, Any],

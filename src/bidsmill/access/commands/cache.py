@@ -9,7 +9,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bidsmill.access.cache.budget import Budget, Kept, contents, damaged, parse_size, trim
+from bidsmill.access.cache.budget import (
+    Budget,
+    Kept,
+    clear,
+    contents,
+    damaged,
+    parse_size,
+    place_of,
+    trim,
+)
 from bidsmill.access.cache.entries import default_folder
 from bidsmill.access.commands.opening import opened
 from bidsmill.access.commands.printing import (
@@ -51,7 +60,11 @@ def add_cache_command(commands: argparse._SubParsersAction) -> None:
     cache.add_argument("store", nargs="?", metavar="STORE", help=STORE_HELP)
     change = cache.add_mutually_exclusive_group()
     change.add_argument("--trim", metavar="SIZE", help="remove until it holds at most SIZE")
-    change.add_argument("--clear", action="store_true", help="remove all that is not in use")
+    change.add_argument(
+        "--clear",
+        action="store_true",
+        help="remove all that is not in use, what was last seen of buckets too",
+    )
     change.add_argument(
         "--verify", action="store_true", help="read everything again, remove what is damaged"
     )
@@ -75,7 +88,7 @@ def _cache(options: argparse.Namespace) -> Iterator[str]:
     if options.verify:
         found["damaged"] = damaged(folder)
     elif changes:
-        found["removed"] = trim(folder, limit)
+        found["removed"] = clear(folder) if options.clear else trim(folder, limit)
     content = _facts(folder)
     content |= {name: _listed(folder, every) for name, every in found.items()}
     if options.store:
@@ -113,20 +126,22 @@ def _listed(folder: Path, every: Iterable[Kept]) -> list[dict[str, Any]]:
 
 
 def _held_of_datasets(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """Say of each dataset's latest version how many of its matrices are in the cache."""
+    """Say of each dataset's latest version how much of its matrices is in the cache."""
     store = opened(options)
-    held: dict[str, int] = {}
+    held: dict[str, dict[str, int]] = {"matrix": {}, "part": {}}
     for kept in contents(folder):
-        if kept.kind == "matrix":
-            held[kept.path.stem] = kept.bytes
+        if kept.kind in held:
+            sizes, sha256 = held[kept.kind], place_of(kept).sha256
+            sizes[sha256] = sizes.get(sha256, 0) + kept.bytes
+    whole, parts = held["matrix"], held["part"]
     for name in store:
-        matrices = store[name].matrices.values()
-        there = [held[entry["sha256"]] for entry in matrices if entry["sha256"] in held]
+        named = [entry["sha256"] for entry in store[name].matrices.values()]
         yield {
             "dataset": name,
-            "matrices": len(matrices),
-            "held": len(there),
-            "bytes": sum(there),
+            "matrices": len(named),
+            "held": sum(sha256 in whole for sha256 in named),
+            "parts": sum(sha256 in parts and sha256 not in whole for sha256 in named),
+            "bytes": sum(whole.get(sha256, 0) + parts.get(sha256, 0) for sha256 in named),
         }
 
 
@@ -145,7 +160,8 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
     if rows:
         yield from aligned(pd.DataFrame(rows))
     if "datasets" in content:
-        frame = pd.DataFrame(content["datasets"], columns=["dataset", "matrices", "held", "bytes"])
+        columns = ["dataset", "matrices", "held", "parts", "bytes"]
+        frame = pd.DataFrame(content["datasets"], columns=columns)
         yield from aligned(frame.assign(bytes=[size_text(count) for count in frame["bytes"]]))
     for name in ("removed", "damaged"):
         if name in content:

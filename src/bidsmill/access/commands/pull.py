@@ -43,7 +43,12 @@ def add_pull_command(commands: argparse._SubParsersAction) -> None:
         "datasets", nargs="+", metavar="DATASET", help="ID, ID@SNAPSHOT or ID@VERSION"
     )
     group = pull.add_argument_group("only a part (as in ds.select)")
-    group.add_argument("--split", metavar="SIDE", help="train, validation, test or none")
+    group.add_argument(
+        "--split",
+        action="append",
+        metavar="SIDE",
+        help="train, validation, test or none; may be repeated",
+    )
     group.add_argument("--where", metavar="EXPRESSION", help="such as \"task == 'rest'\"")
     group.add_argument("--hed", metavar="QUERY", help="such as 'Face'")
     group.add_argument("--channels", metavar="NAME,...", help="names, or a type such as eeg")

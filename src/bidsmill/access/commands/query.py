@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bidsmill.access.commands.opening import opened
-from bidsmill.access.commands.printing import add_command, aligned, json_text
+from bidsmill.access.commands.printing import add_command, aligned, counted, json_text
 from bidsmill.formats import tables
 from bidsmill.storage.options import STORE_HELP, add_connection_options
 
@@ -83,9 +83,10 @@ def _query(options: argparse.Namespace) -> Iterator[str]:
 def _notes(found: pd.DataFrame) -> Iterator[str]:
     """Say what the counts do not show."""
     if found.empty:
-        yield f"no match in {len(found.attrs['searched'])} datasets"
+        yield f"no match in {counted(len(found.attrs['searched']), 'dataset')}"
     else:
-        yield f"{int(found['events'].sum())} events, {int(found['rows'].sum())} rows"
+        events, rows = int(found["events"].sum()), int(found["rows"].sum())
+        yield f"{counted(events, 'event')}, {counted(rows, 'row')}"
     for dataset, reason in found.attrs["without_hed"].items():
         yield f"{dataset}: {reason}"
     for dataset, reason in found.attrs["skipped"].items():

@@ -42,7 +42,7 @@ def add_verify_command(commands: argparse._SubParsersAction) -> None:
     verify.add_argument("--sizes", action="store_true", help="compare sizes, read no content")
     verify.add_argument(
         "--workers",
-        type=int,
+        type=_number,
         default=WORKERS,
         metavar="N",
         help=f"files read at once (default: {WORKERS})",
@@ -50,6 +50,13 @@ def add_verify_command(commands: argparse._SubParsersAction) -> None:
     verify.add_argument("--json", action="store_true", help="print JSON")
     add_connection_options(verify, cache=False)
     verify.set_defaults(action=_verify)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected 1 or more")
+    return number
 
 
 def _verify(options: argparse.Namespace) -> Iterator[str]:
@@ -60,7 +67,7 @@ def _verify(options: argparse.Namespace) -> Iterator[str]:
             storage,
             latest=options.latest,
             sizes=options.sizes,
-            workers=max(1, options.workers),
+            workers=options.workers,
             progress=bar.add,
         )
         for found in inspection.run(options.datasets):
@@ -94,7 +101,7 @@ def _summary(seen: list[Inspected], sizes: bool) -> str:
     kinds = Counter(fault.kind for found in seen for fault in found.faults)
     total = sum(kinds.values())
     numbers = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    verdict = f"{counted(total, 'FAULT')} ({numbers})" if total else "no fault"
+    verdict = f"{counted(total, 'FAULT').upper()} ({numbers})" if total else "no fault"
     return (
         f"{verdict}: {counted(len(seen), 'dataset')}, "
         f"{counted(sum(f.versions for f in seen), 'version')}, "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
+import pickle
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +15,7 @@ from bidsmill.errors import BidsmillError
 
 if TYPE_CHECKING:
     from bidsmill.access.training.pytorch import TorchRows
+    from bidsmill.access.training.streaming import Stream
 
 
 class Sharing(NamedTuple):
@@ -232,7 +235,8 @@ def row_loader(
     Raises
     ------
     BidsmillError
-        If an option would replace the order of the rows.
+        If an option would replace the order of the rows, or a transform cannot be sent to
+        the workers.
     """
     import torch
 
@@ -242,6 +246,7 @@ def row_loader(
                 f"the loader has an order of its own, and takes no {name}",
                 todo="use torch.utils.data.DataLoader(selection.torch(...), ...) instead",
             )
+    check_workers(rows, options["num_workers"], options.get("multiprocessing_context"))
     order = RowOrder(len(rows), shuffle, seed, sharing, options["drop_last"])
     settings = {
         "sampler": order,
@@ -250,6 +255,47 @@ def row_loader(
         **options,
     }
     return _loader_class()(rows, **settings)
+
+
+def check_workers(rows: TorchRows | Stream, num_workers: int, context: Any) -> None:
+    """Refuse transforms that cannot be sent to workers; those of ``fork`` get nothing sent.
+
+    Parameters
+    ----------
+    rows : TorchRows or Stream
+        What has the transforms.
+    num_workers : int
+        How many workers there will be.
+    context : str, multiprocessing context or None
+        How they are started; None: as Python does here.
+
+    Raises
+    ------
+    BidsmillError
+        If a transform cannot be pickled.
+    """
+    if not num_workers:
+        return
+    if context is None:
+        # Asked so, Python does not settle the method for the rest of the process.
+        method = multiprocessing.get_start_method(allow_none=True)
+        method = method or multiprocessing.get_all_start_methods()[0]
+    else:
+        method = context if isinstance(context, str) else context.get_start_method()
+    if method == "fork":
+        return
+    for name in ("transform", "batch_transform"):
+        try:
+            pickle.dumps(getattr(rows, name))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise BidsmillError(
+                f"the {name} cannot be sent to workers, which {method} starts",
+                found=error,
+                expected="a function that can be imported, and no lambda",
+                todo="define it with `def` at the top of a module, or take num_workers=0",
+            ) from None
+        except RuntimeError:
+            pass  # it has what is only sent while a worker starts, such as a lock
 
 
 def _as_gathered(batch: Any) -> Any:

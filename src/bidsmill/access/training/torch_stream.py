@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.access.extras import require
+from bidsmill.access.training.loading import check_workers
 from bidsmill.access.training.pytorch import transformed
 from bidsmill.errors import BidsmillError
 
@@ -27,7 +28,7 @@ def stream_loader(stream: Stream, num_workers: int, options: dict[str, Any]) -> 
     Raises
     ------
     BidsmillError
-        If an option would take batches apart.
+        If an option would take batches apart, or a transform cannot be sent to the workers.
     """
     for name in ("batch_size", "shuffle", "sampler", "batch_sampler", "drop_last"):
         if name in options:
@@ -35,6 +36,7 @@ def stream_loader(stream: Stream, num_workers: int, options: dict[str, Any]) -> 
                 f"the loader of a stream takes no {name}: its items are whole batches",
                 todo="state batch_size, shuffle and drop_last in .stream(...)",
             )
+    check_workers(stream, num_workers, options.get("multiprocessing_context"))
     dataset = torch_stream(stream)
     return _classes()[1](dataset, batch_size=None, num_workers=num_workers, **options)
 
