@@ -20,10 +20,10 @@ from bidsmill.access.commands.query import add_query_command
 from bidsmill.access.commands.sql import add_sql_command
 from bidsmill.access.commands.verify import add_verify_command
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.numbers import counted
 from bidsmill.split.audit.command import add_audit_command
 from bidsmill.store.gc_command import add_gc_command
 from bidsmill.store.publish_command import add_publish_command
-from bidsmill.store.sizes import shown_count
 from bidsmill.version import __version__
 
 CONFIG = Path("config") / "config.yaml"
@@ -274,7 +274,7 @@ def _manifest(options: argparse.Namespace):
     from bidsmill.sources.https import write_manifest
 
     count = write_manifest(options.folder)
-    yield f"{options.folder / 'manifest.tsv'}: {shown_count(count)}"
+    yield f"{options.folder / 'manifest.tsv'}: {counted(count, 'file')}"
 
 
 def _hed_template(options: argparse.Namespace):

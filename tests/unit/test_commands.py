@@ -117,7 +117,7 @@ def test_ls_of_some(root, capsys, cache, arguments, expected):
     [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (999_499, "999 kB"), (999_500, "1.00 MB")],
 )
 def test_sizes_that_people_read(count, text):
-    from bidsmill.access.commands.printing import size_text
+    from bidsmill.formats.numbers import size_text
 
     assert size_text(count) == text
 

@@ -38,12 +38,12 @@ def _pull_matrices(selection: Selection, progress: bool | Callable[[int], None])
         for rows in parts:
             rows.pull(progress or None)
         return
-    from bidsmill.access.commands.bar import Bar
+    from bidsmill.storage.progress import Progress
 
     total = sum(dataset.matrices[name]["size"] for name in selection.recordings)
-    with Bar(f"pull {dataset.id}", total) as bar:
+    with Progress(f"pull {dataset.id}", total) as bar:
         for rows in parts:
-            rows.pull(bar.add)
+            rows.pull(bar)
 
 
 def _readers(selection: Selection) -> list[Rows]:

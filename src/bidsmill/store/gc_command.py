@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.addresses import open_storage
 from bidsmill.storage.options import STORE_HELP, add_connection_options, connection_of
 from bidsmill.store.gc import (
@@ -18,7 +19,6 @@ from bidsmill.store.gc import (
     find_removable,
     remove_found,
 )
-from bidsmill.store.sizes import shown_count, shown_size
 
 NO_ANSWER, FAULT = 2, 1
 
@@ -93,7 +93,7 @@ def _lines(found: Removable) -> Iterator[str]:
     for finding in found.findings:
         yield from _finding_lines(finding)
     for note in found.notes:
-        yield f"remove  {shown_size(note.size):>9}  {note.path}"
+        yield f"remove  {size_text(note.size):>9}  {note.path}"
     for each in found.unfinished:
         yield f"discard   unfinished  {each.path}"
 
@@ -107,16 +107,18 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     for version in finding.dropped:
         yield f"drop    version    {version}"
     for reason, (count, total) in finding.kept.items():
-        yield f"keep    {shown_size(total):>9}  {shown_count(count)}: {reason}"
+        yield f"keep    {size_text(total):>9}  {counted(count, 'file')}: {reason}"
     for stored in finding.remove:
-        yield f"remove  {shown_size(stored.size):>9}  {stored.path}"
+        yield f"remove  {size_text(stored.size):>9}  {stored.path}"
 
 
 def _last_line(found: Removable, deleted: bool, size: int, count: int) -> str:
     if deleted:
-        return f"removed {shown_count(count)}, {shown_size(size)}"
+        return f"removed {counted(count, 'file')}, {size_text(size)}"
     files = [s for finding in found.findings for s in finding.remove] + found.notes
-    total = shown_size(sum(stored.size for stored in files))
+    total = size_text(sum(stored.size for stored in files))
     if not files and not found.unfinished and not any(f.dropped for f in found.findings):
         return "nothing to remove"
-    return f"would remove {shown_count(len(files))}, {total}; nothing is removed without --delete"
+    return (
+        f"would remove {counted(len(files), 'file')}, {total}; nothing is removed without --delete"
+    )

@@ -15,11 +15,11 @@ from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.storage.addresses import open_storage
 from bidsmill.storage.contract import NotStored, Storage
+from bidsmill.storage.progress import Progress
 from bidsmill.store.announcing import Announcement
 from bidsmill.store.collecting import Collected, Outgoing, collect
 from bidsmill.store.licence import refusal
 from bidsmill.store.pointing import move_pointer, read_or_none, update_catalog
-from bidsmill.store.progress import Progress
 from bidsmill.store.sending import (
     cannot_write,
     check_presence,
@@ -199,7 +199,7 @@ def _send(
     storage: Storage, missing: list[Outgoing], connections: int, announcement: Announcement
 ) -> None:
     total = sum(file.size for file in missing)
-    with Progress(total, f"publish {announcement.dataset}") as progress:
+    with Progress(f"publish {announcement.dataset}", total) as progress:
         send(storage, missing, connections, progress, announcement.keep_fresh)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.store.publish import publish_dataset, publish_plan
-from bidsmill.store.sizes import shown_count, shown_size
 
 # The exit code if a licence keeps a dataset from being published.
 REFUSED = 1
@@ -94,11 +94,11 @@ def _plan_lines(plan: dict[str, Any]) -> Iterator[str]:
         )
         return
     for file in plan["files"]:
-        yield f"send  {shown_size(file['size']):>9}  {file['path']}"
+        yield f"send  {size_text(file['size']):>9}  {file['path']}"
     yield (
         f"{plan['dataset']}: version {plan['version']} of {plan['store']}:"
-        f" {shown_count(len(plan['files']))} ({shown_size(plan['send_bytes'])}) to send,"
-        f" {plan['kept_files']} ({shown_size(plan['kept_bytes'])}) are there"
+        f" {counted(len(plan['files']), 'file')} ({size_text(plan['send_bytes'])}) to send,"
+        f" {plan['kept_files']} ({size_text(plan['kept_bytes'])}) are there"
         + ("; it is the latest version already" if plan["latest"] else "")
     )
 
@@ -106,6 +106,6 @@ def _plan_lines(plan: dict[str, Any]) -> Iterator[str]:
 def _published_line(published: dict[str, Any], sent: dict[str, int]) -> str:
     return (
         f"{published['dataset']}: {published['version']} is the latest in {published['store']}:"
-        f" {shown_count(sent['sent_files'])} ({shown_size(sent['sent_bytes'])}) sent,"
+        f" {counted(sent['sent_files'], 'file')} ({size_text(sent['sent_bytes'])}) sent,"
         f" {sent['kept_files']} kept"
     )

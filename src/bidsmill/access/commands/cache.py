@@ -21,15 +21,9 @@ from bidsmill.access.cache.budget import (
 )
 from bidsmill.access.cache.entries import default_folder
 from bidsmill.access.commands.opening import opened
-from bidsmill.access.commands.printing import (
-    FAULT,
-    add_command,
-    aligned,
-    counted,
-    json_text,
-    size_text,
-)
+from bidsmill.access.commands.printing import FAULT, add_command, aligned, json_text
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options, connection_of
 
 KINDS = {

@@ -10,15 +10,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.access.commands.opening import opened
-from bidsmill.access.commands.printing import (
-    add_command,
-    counted,
-    json_text,
-    pairs,
-    size_text,
-)
+from bidsmill.access.commands.printing import add_command, json_text, pairs
 from bidsmill.access.names import listed
 from bidsmill.formats.manifest import pointer_path
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options, connection_of
 
 if TYPE_CHECKING:

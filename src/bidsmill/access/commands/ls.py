@@ -10,16 +10,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from bidsmill.access.commands.opening import opened
-from bidsmill.access.commands.printing import (
-    add_command,
-    aligned,
-    counted,
-    json_text,
-    shortened,
-    size_text,
-)
+from bidsmill.access.commands.printing import add_command, aligned, json_text, shortened
 from bidsmill.access.where import matching_rows
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options
 
 if TYPE_CHECKING:

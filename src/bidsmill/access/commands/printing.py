@@ -1,4 +1,4 @@
-"""What commands print: aligned tables, sizes that people read, JSON for machines."""
+"""What commands print: aligned tables, JSON for machines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 # As grep: 0 also without a match, 2 if there is no answer.
 NO_ANSWER = 2
 FAULT = 1
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 EMPTY = "-"
 
 
@@ -57,22 +56,6 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def json_text(content: Any) -> str:
     """Return a document as JSON, as all commands print it."""
     return json.dumps(content, ensure_ascii=False, indent=1)
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes with three digits and a decimal unit, such as ``1.25 GB``."""
-    size, unit = float(count), 0
-    while size >= 999.5 and unit < len(UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    if unit == 0:
-        return f"{count} B"
-    digits = 2 if size < 9.995 else 1 if size < 99.95 else 0
-    return f"{size:.{digits}f} {UNITS[unit]}"
-
-
-def counted(number: int, name: str) -> str:
-    """Return a number with its noun, such as ``1 file`` or ``2,000 files``."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def aligned(frame: pd.DataFrame) -> Iterator[str]:

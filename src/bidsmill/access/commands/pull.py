@@ -8,15 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.access.cache.entries import read_record, whole_place
-from bidsmill.access.commands.bar import Bar
 from bidsmill.access.commands.opening import opened
-from bidsmill.access.commands.printing import (
-    add_command,
-    counted,
-    json_text,
-    size_text,
-)
+from bidsmill.access.commands.printing import add_command, json_text
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options
+from bidsmill.storage.progress import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,8 +93,8 @@ def _pull_one(selection: Selection, folder: Path) -> dict[str, Any]:
     entries = selection.matrix_entries()
     before = [_held(folder, entry["sha256"]) for entry in entries]
     total = sum(entry["size"] for entry in entries)
-    with Bar(f"pull {dataset.id}", total) as bar:
-        selection.pull(progress=bar.add)
+    with Progress(f"pull {dataset.id}", total) as bar:
+        selection.pull(progress=bar)
     kinds: dict[str, list[int]] = {"there": [], "fetched": [], "parts": []}
     for entry, (was_whole, was_parts) in zip(entries, before, strict=True):
         is_whole, is_parts = _held(folder, entry["sha256"])

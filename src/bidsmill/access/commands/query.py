@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bidsmill.access.commands.opening import opened
-from bidsmill.access.commands.printing import add_command, aligned, counted, json_text
+from bidsmill.access.commands.printing import add_command, aligned, json_text
 from bidsmill.formats import tables
+from bidsmill.formats.numbers import counted
 from bidsmill.storage.options import STORE_HELP, add_connection_options
 
 if TYPE_CHECKING:

@@ -8,17 +8,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from bidsmill.access.commands.bar import Bar
 from bidsmill.access.commands.opening import store_storage
-from bidsmill.access.commands.printing import (
-    FAULT,
-    add_command,
-    counted,
-    json_text,
-    size_text,
-)
+from bidsmill.access.commands.printing import FAULT, add_command, json_text
 from bidsmill.access.inspection import WORKERS, Inspected, Inspection
+from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options
+from bidsmill.storage.progress import Progress
 
 # How many unlisted files are printed; --json lists all.
 SHOWN = 20
@@ -62,13 +57,13 @@ def _number(text: str) -> int:
 def _verify(options: argparse.Namespace) -> Iterator[str]:
     storage = store_storage(options)
     seen: list[Inspected] = []
-    with Bar("verify") as bar:
+    with Progress("verify") as bar:
         inspection = Inspection(
             storage,
             latest=options.latest,
             sizes=options.sizes,
             workers=options.workers,
-            progress=bar.add,
+            progress=bar,
         )
         for found in inspection.run(options.datasets):
             seen.append(found)
