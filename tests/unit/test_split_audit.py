@@ -23,7 +23,7 @@ from bidsmill.split.audit.finding import summary
 from bidsmill.split.audit.run import audit_dataset, audit_results, audit_store
 from bidsmill.split.audit.windows import reach_of
 
-SHARE_OF_CLEAN = 12
+SHARE_OF_CLEAN = 25
 
 
 def codes(findings, severity=None) -> set[str]:

@@ -627,4 +627,4 @@ def test_a_terminal_shows_a_bar_and_a_file_does_not(published, monkeypatch):
         published.write()
         monkeypatch.setattr(sys, "stderr", stream)
         published.publish()
-        assert ("publish ds [" in stream.getvalue()) is shown
+        assert (f"publish ds [{'#' * 30}] 100% of " in stream.getvalue()) is shown

@@ -43,7 +43,9 @@ class Progress:
         with self._guard:
             self.done += count
             now = time.monotonic()
-            if now - self._shown < (SECONDS_BETWEEN if self._watched else SECONDS_PER_LINE):
+            whole = self._watched and self.done == self.total
+            pause = SECONDS_BETWEEN if self._watched else SECONDS_PER_LINE
+            if now - self._shown < pause and not whole:
                 return
             self._shown = now
             if self._watched:
