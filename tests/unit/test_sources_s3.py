@@ -219,7 +219,7 @@ def test_a_closed_bucket_says_what_to_do(server, folder, name):
     client = server.client()
     client.create_bucket(Bucket=name)
     fill(client, name, folder)
-    with pytest.raises(BidsmillError, match="--profile, profile="):
+    with pytest.raises(BidsmillError, match="key `profile`"):
         listed(server, f"s3://{name}/ds")
 
 

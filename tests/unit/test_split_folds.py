@@ -126,7 +126,7 @@ def test_brute_force_finds_no_better_partition_of_few_groups(seed):
         assert fold.bound <= fold.objective and fold.gap == fold.objective - fold.bound
 
 
-@settings(max_examples=40 if LONG else 3, deadline=None)
+@settings(max_examples=40 if LONG else 8, deadline=None)
 @given(st.integers(0, 10**6), st.integers(4, 7), st.randoms(use_true_random=False))
 def test_the_order_of_groups_does_not_matter(seed, n_groups, chance):
     counts, rows, weights = problem(seed, n_groups)

@@ -53,7 +53,9 @@ ELSEWHERE = {
     "PermanentRedirect",
 }
 
-ADDRESS_TODO = "check the address and the endpoint (--endpoint, endpoint=)"
+# How a person names it: in the config, to a command, in Python.
+PROFILE = "key `profile`, or --profile, or profile="
+ADDRESS_TODO = "check the address and the endpoint (key `endpoint`, or --endpoint, or endpoint=)"
 
 
 class Broken(Exception):
@@ -139,7 +141,7 @@ def explain(
         return NoPermission(
             f"there is no AWS profile {profile or 'of the name in AWS_PROFILE'}",
             file=place,
-            todo="check the name (--profile, profile=), or add it to ~/.aws/config",
+            todo=f"check the name ({PROFILE}), or add it to ~/.aws/config",
         )
     if isinstance(error, ParamValidationError | ValueError):
         return BidsmillError(
@@ -184,7 +186,7 @@ def _unusable(error: Exception, place: str) -> BidsmillError:
             "there are no usable AWS credentials",
             file=place,
             found=type(error).__name__,
-            todo="name an AWS profile (--profile, profile=), set AWS_ACCESS_KEY_ID and"
+            todo=f"name an AWS profile ({PROFILE}), set AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY, or log in again",
         )
     return BidsmillError(
@@ -242,7 +244,7 @@ def _denial(code: str, found: str, place: str, profile: str | None, action: str)
         todo = f"check that the profile may {action} the bucket"
     else:
         todo = (
-            f"name an AWS profile that may {action} the bucket (--profile, profile=),"
+            f"name an AWS profile that may {action} the bucket ({PROFILE}),"
             " or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if action == "read":
