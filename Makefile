@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= 2
 TORCH ?= torch==2.13.0
+TVB ?= tvb-library==2.10.0
+TVB_VENV := .tvb
 # File by file in their order: the long ones come first, so that no core waits for one at the end.
 # One thread for each process: together they use all cores.
 RUN_TESTS = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
@@ -39,17 +41,24 @@ $(VENV)/.torch: $(VENV)/.ready
 	@echo "where the index serves CUDA builds; \`make test TORCH=\` leaves it out and skips them"
 	@if [ -n "$(TORCH)" ]; then $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" && touch $@; fi
 
+# tvb-library is under the GPL and belongs to no install of bidsmill: one long test runs it in an
+# environment of its own.
+$(TVB_VENV)/.ready: $(VENV)/.ready
+	@echo "installing $(TVB) in $(TVB_VENV) for a test of the neural masses: 0.7 GB;"
+	@echo "\`make test-long TVB=\` leaves it out and skips the test"
+	@if [ -n "$(TVB)" ]; then $(BIN)/python -m venv $(TVB_VENV) && $(TVB_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$(TVB)" && touch $@; fi
+
 demo: $(VENV)/.ready
 	@BIDSMILL_SUMMARY=later $(BIN)/snakemake --cores $(CORES) --quiet all
-	@$(BIN)/python -c 'from bidsmill.workflow.summary import print_summary as p; p(["sample"], "results/store")'
+	@$(BIN)/python -c 'from bidsmill.workflow.summary import print_summary as p; p(["sample", "spikes"], "results/store")'
 
 test: $(VENV)/.ready $(VENV)/.torch
 	@$(BIN)/python -m compileall -q src
 	@$(RUN_TESTS)
 
-test-long: $(VENV)/.ready $(VENV)/.torch
+test-long: $(VENV)/.ready $(VENV)/.torch $(TVB_VENV)/.ready
 	@$(BIN)/python -m compileall -q src
-	@BIDSMILL_LONG=1 $(RUN_TESTS) --timeout 3600
+	@BIDSMILL_LONG=1 BIDSMILL_TVB_PYTHON="$(if $(TVB),$(CURDIR)/$(TVB_VENV)/bin/python)" $(RUN_TESTS) --timeout 3600
 
 check: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -70,9 +79,9 @@ docs: $(VENV)/.ready
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra hed --extra test \
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra hed --extra simulate --extra test \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --quiet --output-file requirements.lock
 
 clean:
-	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)
+	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV) $(TVB_VENV)

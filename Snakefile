@@ -24,12 +24,15 @@ if not workflow.config_settings.configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/simulate_inputs.smk"
 
 
 wildcard_constraints:
-    dataset="|".join(DATASETS),
+    dataset="|".join(DATASETS) or "(?!)",
     together="|".join(CONFIG["together"]) or "(?!)",
     batch=r"b\d+",
+    block=r"b\d+",
+    shard=r"s\d+",
     recording=r"sub-[^/]+",
 
 
@@ -37,21 +40,24 @@ wildcard_constraints:
 rule all:
     default_target: True
     input:
-        published=collect("results/{dataset}/published.json", dataset=DATASETS),
+        published=collect("results/{dataset}/published.json", dataset=EVERY_DATASET),
+        exported=collect(
+            "results/{dataset}/mat/extraction_metadata.mat", dataset=EXPORTED
+        ),
     localrule: True
 
 
 # The same, by the name of the stage.
 rule publish:
     input:
-        published=collect("results/{dataset}/published.json", dataset=DATASETS),
+        published=collect("results/{dataset}/published.json", dataset=EVERY_DATASET),
     localrule: True
 
 
 # The pages alone; nothing is published.
 rule report:
     input:
-        pages=collect("results/{dataset}/report.html", dataset=DATASETS),
+        pages=collect("results/{dataset}/report.html", dataset=EVERY_DATASET),
     localrule: True
 
 
@@ -66,6 +72,15 @@ include: "workflow/rules/split_together.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/describe.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/simulate_anatomy.smk"
+include: "workflow/rules/simulate_activity.smk"
+include: "workflow/rules/simulate_clips.smk"
+include: "workflow/rules/simulate_sources.smk"
+include: "workflow/rules/simulate_spikes.smk"
+include: "workflow/rules/simulate_tables.smk"
+include: "workflow/rules/simulate_background.smk"
+include: "workflow/rules/report_simulated.smk"
+include: "workflow/rules/export_mat.smk"
 include: "workflow/rules/publish_inputs.smk"
 include: "workflow/rules/publish.smk"
 

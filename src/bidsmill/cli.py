@@ -21,6 +21,7 @@ from bidsmill.access.commands.sql import add_sql_command
 from bidsmill.access.commands.verify import add_verify_command
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.numbers import counted
+from bidsmill.simulate.export.command import add_extract_command
 from bidsmill.split.audit.command import add_audit_command
 from bidsmill.store.gc_command import add_gc_command
 from bidsmill.store.publish_command import add_publish_command
@@ -34,8 +35,9 @@ start with:
   bidsmill COMMAND --help          what a command does, with an example
 
 STORE is a folder, or s3://bucket/prefix. exit codes: 0 done; 1 a fault was found
-(verify, audit, gc), or the work failed (publish, lock, split, hed-template, manifest); 2 no answer:
-wrong arguments, no such store or dataset, no permission, no network; 130 interrupted."""
+(verify, audit, gc), or the work failed (publish, lock, split, hed-template, manifest,
+extract-labeled-data); 2 no answer: wrong arguments, no such store or dataset, no permission, no
+network; 130 interrupted."""
 SCHEMA = Path("workflow") / "schemas" / "config.schema.yaml"
 
 
@@ -130,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_split,
         _add_hed_template,
         _add_manifest,
+        add_extract_command,
     ):
         add_command(commands)
     return parser

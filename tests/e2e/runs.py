@@ -161,3 +161,8 @@ EVENT_WINDOWS = {
     },
     "allow_license": list(EVENT_DATASETS),
 }
+
+
+def differing(one: dict[str, bytes], other: dict[str, bytes]) -> set[str]:
+    """Return the files that are not the same; their bytes are nothing to print."""
+    return {name for name in {*one, *other} if one.get(name) != other.get(name)}

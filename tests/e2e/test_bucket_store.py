@@ -90,6 +90,7 @@ def chain(sample_run, s3_server, tmp_path_factory):
     description = {**DESCRIPTION, "License": "CC BY-NC-ND 4.0"}
     (withheld / "dataset_description.json").write_text(json.dumps(description))
     config = yaml.safe_load((run.project / "config" / "config.yaml").read_text())
+    del config["simulation"]
     config["store"] = ADDRESS
     config["publish"] = {"endpoint": s3_server.endpoint, "connections": 4}
     settings = {**SETTINGS, "split": {"fallback": "session"}}

@@ -41,6 +41,7 @@ def test_the_workflow_publishes_to_a_bucket(sample_run, tmp_path, server):
     run = Run(tmp_path / "copy", sample_run.project)
     subprocess.run(["cp", "-a", str(sample_run.folder), str(run.folder)], check=True)
     config = yaml.safe_load((run.project / "config" / "config.yaml").read_text())
+    del config["simulation"]
     config |= {"store": f"s3://{BUCKET}/a/store", "publish": {"endpoint": server.endpoint}}
 
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

@@ -24,7 +24,8 @@ ALLOWED = {
     "sources": BASE | {"bids", "storage", "version"},
     "workflow": BASE | {"batches", "bids", "sources", "storage"},
     "cli": BASE
-    | {"access", "annotate", "sources", "split", "storage", "store", "version", "workflow"},
+    | {"access", "annotate", "simulate", "sources", "split", "storage", "store", "version"}
+    | {"workflow"},
     "access": {"errors", "formats", "storage"},
     **{stage: BASE | {"batches", "bids", "sources", "storage", "version"} for stage in STAGES},
     "__init__": {"access", "errors", "version"},

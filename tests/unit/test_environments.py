@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     "yaml": "pyyaml",
     "mne": "mne-base",
     "sklearn": "scikit-learn",
+    "PIL": "pillow",
 }
 STANDARD_LIBRARY = set(__import__("sys").stdlib_module_names)
 # Imported in functions that a rule's environment never reaches, or does without: isal only makes

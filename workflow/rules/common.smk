@@ -147,4 +147,4 @@ def megabytes_of(wildcards, input, attempt):
 
 def show_summary():
     """Say what was converted, what was not, and where the results are."""
-    print_summary(DATASETS, CONFIG["store"], CONFIG["publish"]["endpoint"])
+    print_summary(EVERY_DATASET, CONFIG["store"], CONFIG["publish"]["endpoint"])

@@ -7,7 +7,7 @@ licence of the dataset keeps it out of the store).
 
 rule publish_dataset:
     input:
-        converted=of_every_batch("convert"),
+        converted=conversions_of,
         recordings="results/{dataset}/recordings.tsv",
         events="results/{dataset}/events.tsv",
         samples="results/{dataset}/samples.parquet",
@@ -30,6 +30,8 @@ rule publish_dataset:
         "results/{dataset}/logs/publish_dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/publish_dataset.tsv"
+    wildcard_constraints:
+        dataset=any_of(EVERY_DATASET),
     conda:
         "../../envs/sources.yaml"
     resources:

@@ -21,6 +21,9 @@ from bidsmill.errors import BidsmillError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bidsmill.formats.anatomy import Anatomy
+    from bidsmill.formats.leadfield import LeadField
+
 # The columns of the tables of text that hold numbers (data contract, "Tables of a dataset").
 NUMBERS = {
     "recordings": (
@@ -105,6 +108,30 @@ class Dataset:
         entries = (entry for entry in self.manifest["files"] if entry["kind"] == "matrix")
         return {entry["recording"]: entry for entry in entries}
 
+    def anatomy(self) -> Anatomy:
+        """Return the cortex of a simulated dataset: regions, neighbours, distances, surface.
+
+        Raises
+        ------
+        BidsmillError
+            If this version has none.
+        """
+        from bidsmill.formats.anatomy import load_anatomy
+
+        return load_anatomy(self._verified(self.table_entry("anatomy", "anatomy.npz")["path"]))
+
+    def leadfield(self) -> LeadField:
+        """Return the lead field of a simulated dataset: ``matrix`` (sensors, regions), channels.
+
+        Raises
+        ------
+        BidsmillError
+            If this version has none.
+        """
+        from bidsmill.formats.leadfield import read_leadfield
+
+        return read_leadfield(self._verified(self.table_entry("anatomy", "leadfield.npz")["path"]))
+
     def select(
         self,
         split: str | Sequence[str] | None = None,
@@ -180,6 +207,16 @@ class Dataset:
         kept = self._channels[self._channels["kept"]]
         return dict(iter(kept.groupby("recording", sort=False)))
 
+    def sources_path(self, recording: str) -> Path:
+        """Return the verified file of the sources behind a simulated matrix.
+
+        Raises
+        ------
+        BidsmillError
+            If this version has none.
+        """
+        return self._verified(self.table_entry("sources", f"{recording}.parquet")["path"])
+
     def source_names(self, recording: str) -> list[tuple[str, str]]:
         """Return column name and source name of each channel in a recording's matrix."""
         frame = self.channels_of.get(recording)
@@ -208,4 +245,4 @@ class Dataset:
         for entry in self.manifest["files"]:
             if entry["kind"] == kind and entry["name"] == name:
                 return entry
-        raise BidsmillError(f"this version of {self.id} has no table {name}")
+        raise BidsmillError(f"this version of {self.id} has no file {name}")

@@ -208,6 +208,28 @@ class Selection(Readable):
             self._layouts, self._layout_of, self._request, self.dataset.source_names
         )
 
+    def sources(self, amplitudes: bool = False) -> np.ndarray:
+        """Read the sources behind rows of simulated spikes, with all regions of the cortex.
+
+        Parameters
+        ----------
+        amplitudes : bool
+            As they were simulated (mV), instead of within -1 and 1.
+
+        Returns
+        -------
+        ndarray of float32, shape (samples, times, regions)
+            In the order of `samples`; 2 MB for a row of 500 times and 994 regions.
+
+        Raises
+        ------
+        BidsmillError
+            If no row is selected, or the dataset holds no sources.
+        """
+        from bidsmill.access.sources import dense_sources
+
+        return dense_sources(self, amplitudes)
+
     def rows(self) -> Rows:
         """Return the reader of these rows, which has no more than it needs to read them."""
         view, matrices = self.view, self.dataset.matrices

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bidsmill.bids.channels import Channel
+from bidsmill.bids.montages import built_in_montage
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.formats.files import plain_text
 
@@ -17,15 +18,6 @@ from bidsmill.formats.files import plain_text
 # (American Electroencephalographic Society 1991, J. Clin. Neurophysiol. 8:200-202).
 NEW_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
 OTHER_NAMES = {**NEW_NAMES, **{new: old for old, new in NEW_NAMES.items()}}
-# Names under which MNE has known its montages for long, and their present ones.
-RENAMED_MONTAGES = {
-    "standard_1005": "colin27_1005",
-    "standard_1020": "colin27_1020",
-    "standard_alphabetic": "colin27_alphabetic",
-    "standard_postfixed": "colin27_postfixed",
-    "standard_prefixed": "colin27_prefixed",
-    "standard_primed": "colin27_primed",
-}
 # With fewer sources a spline says little of what lies between them.
 FEWEST_SOURCES = 4
 
@@ -151,7 +143,7 @@ def canonical_places(montage: str, names: tuple[str, ...] = ()) -> dict[str, lis
     """
     import mne
 
-    standard = mne.channels.make_standard_montage(RENAMED_MONTAGES.get(montage, montage))
+    standard = built_in_montage(montage)
     info = mne.create_info(list(standard.ch_names), 1.0, "eeg")
     info.set_montage(standard)
     places = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -171,3 +172,36 @@ def inside(folder: str | os.PathLike, name: str) -> Path:
 def plain_text(text: str) -> str:
     """Return `text` in Unicode normal form C, without space around it."""
     return unicodedata.normalize("NFC", text).strip()
+
+
+def read_arrays(path: str | os.PathLike, what: str) -> dict[str, Any]:
+    """Read a file of arrays (``.npz``) of ours; nothing in it is executed.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    what : str
+        What it should be, for messages: ``an anatomy``.
+
+    Raises
+    ------
+    BidsmillError
+        If it cannot be read.
+    """
+    import numpy as np
+
+    try:
+        content = io.BytesIO(Path(path).read_bytes())
+        with np.load(content, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays}
+    # A damaged file can make NumPy fail in any way; all of them mean the same to a person.
+    except Exception as error:
+        said = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        raise BidsmillError(
+            f"{what} cannot be read",
+            file=path,
+            found=said,
+            expected="an .npz file of the rule simulate_anatomy",
+            todo="check that the file is complete, or make it again",
+        ) from None

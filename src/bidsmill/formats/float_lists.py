@@ -177,9 +177,10 @@ class _Page:
 
     def encode(self, values: np.ndarray) -> tuple[bytes, Any]:
         """Return the header and the compressed content of a page of these values."""
-        split = values.view("<u1").reshape(-1, 4)
-        for index in range(4):
-            self._streams[index] = split[:, index]
+        # Twice as fast as a copy of every fourth byte.
+        whole = values.view("<u4")
+        for index, stream in enumerate(self._streams):
+            np.right_shift(whole, 8 * index, out=stream, dtype=np.uint32, casting="unsafe")
         level = FAST_LEVEL if _is_nearly_random(self._streams) else COMPRESSION_LEVEL
         content = self._codecs[level].compress(self._content)
         header = struct(

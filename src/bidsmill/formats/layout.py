@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bidsmill.formats.files import canonical_sha256, plain_text
 
@@ -48,6 +49,12 @@ def _numbered(name: str, folded: str, taken: set[str], next_number: Counter[str]
         if candidate.casefold() not in taken:
             taken.add(candidate.casefold())
             return candidate
+
+
+def layout_of(channels: Sequence[Mapping[str, Any]], sfreq: float, n_times: int) -> str:
+    """Return the id of the layout of channels as the document of a matrix describes them."""
+    names, types, units = ([c[key] for c in channels] for key in ("name", "type", "unit"))
+    return layout_id(names, types, units, sfreq, n_times)
 
 
 def layout_id(

@@ -16,6 +16,8 @@ CONTRACT = "1"
 CATALOG = "catalog.parquet"
 KINDS = (
     "matrix",
+    "sources",
+    "anatomy",
     "samples",
     "events",
     "recordings",

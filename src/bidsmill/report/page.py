@@ -20,6 +20,8 @@ from bidsmill.report.pictures import (
 )
 
 TEMPLATE = "template.html"
+# Templates of other pages share these (and `code_hash` has to know of them).
+SHARED = ("page_macros.html", "page_style.css")
 MOST_MESSAGE = 280
 MOST_CODES = 20
 SOURCES = {"validator": "bids-validator", "hed": "hed", "bidsmill": "bidsmill"}
@@ -76,7 +78,7 @@ def _changes(results: Path) -> dict[str, Any]:
     return files.read_json(path).get("changes", {}) if path.is_file() else {}
 
 
-def render(content: dict[str, Any]) -> str:
+def render(content: dict[str, Any], template: str = TEMPLATE) -> str:
     """Return the page as HTML; every text is escaped but the SVG of the figures."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -94,7 +96,7 @@ def render(content: dict[str, Any]) -> str:
     environment.filters["words"] = words
     environment.filters["readable"] = readable
     environment.globals["doi_of"] = doi_of
-    return environment.get_template(TEMPLATE).render(**content)
+    return environment.get_template(template).render(**content)
 
 
 def counted(value: int, noun: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ SINGLE_FILES = {
     "readme": ["README.md"],
     "report": ["report.html"],
 }
+# Of simulated datasets.
+ANATOMY = ("anatomy.npz", "leadfield.npz")
 # Keys of `dataset.json` that the manifest repeats.
 REPEATED = (
     "name",
@@ -127,9 +129,13 @@ def collect(results: Path, convert_paths: list[Path], dataset: str) -> Collected
     """
     members = {k: v for path in convert_paths for k, v in files.read_json(path)["members"].items()}
     made = {stem: entry for stem, entry in members.items() if entry["status"] != "quarantined"}
-    outgoing = [_matrix(dataset, results, stem, made[stem]) for stem in sorted(made)]
+    # Spikes in real rows are made by one job for all recordings.
+    whole = [path for path in convert_paths if Path(path).name == "background.json"]
+    remedies = {stem: whole[0] if whole else results / "matrix" / f"{stem}.json" for stem in made}
+    outgoing = [_matrix(dataset, results, s, made[s], remedies[s]) for s in sorted(made)]
+    sources = _sources(dataset, results, sorted(made))
     columns = _write_samples(results, outgoing)
-    outgoing += _tables(dataset, results)
+    outgoing += [*sources, *_tables(dataset, results)]
     summary = _summary(results, made, outgoing)
     outgoing.append(_croissant(dataset, results, summary["layouts"], outgoing, columns))
     snapshot = files.read_json(results / "plan" / "dataset.json")["snapshot"]
@@ -139,12 +145,14 @@ def collect(results: Path, convert_paths: list[Path], dataset: str) -> Collected
     return Collected(dataset, snapshot, version, outgoing, encoded, content)
 
 
-def _matrix(dataset: str, results: Path, stem: str, entry: dict[str, Any]) -> Outgoing:
+def _matrix(
+    dataset: str, results: Path, stem: str, entry: dict[str, Any], target: Path
+) -> Outgoing:
     name = f"{stem}.parquet"
     source = results / "matrix" / name
     stated = entry["files"][name]
     remedy = (
-        f"snakemake --cores 2 -f {results}/matrix/{stem}.json, then snakemake again"
+        f"snakemake --cores 2 -f {target}, then snakemake again"
         " (both with the --configfile of this run)"
     )
     if not source.is_file() or source.stat().st_size != stated["size"]:
@@ -159,6 +167,18 @@ def _matrix(dataset: str, results: Path, stem: str, entry: dict[str, Any]) -> Ou
         {"recording": stem, "layout": entry["layout"], "shape": entry["shape"]},
         remedy,
     )
+
+
+def _sources(dataset: str, results: Path, stems: list[str]) -> list[Outgoing]:
+    """Return sources, cortex and lead field of simulated matrices; all other datasets have none."""
+    paths = (results / "sources" / f"{stem}.parquet" for stem in stems)
+    if not (results / "sources").is_dir():
+        return []
+    anatomy = (results / "anatomy" / name for name in ANATOMY)
+    return [
+        *(replace(_whole(dataset, "sources", p), facts={"recording": p.stem}) for p in paths),
+        *(_whole(dataset, "anatomy", path) for path in anatomy if path.is_file()),
+    ]
 
 
 def _whole(dataset: str, kind: str, source: Path) -> Outgoing:

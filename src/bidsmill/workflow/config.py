@@ -17,6 +17,7 @@ from bidsmill.workflow.contradictions import (
     together_problems,
     unknown_datasets,
 )
+from bidsmill.workflow.simulation_problems import simulation_problems
 
 # Keys on which the schema makes depend what else may stand beside them.
 DECIDING = {"source", "kind"}
@@ -83,8 +84,9 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``store``, ``locks``, ``hed_sidecars``, ``splits``, ``same_subject``, ``together``,
-        ``allow_license``, ``batches``, ``publish`` and ``datasets``; each dataset holds all
-        settings, its own first, then those of ``defaults``, then those of the schema.
+        ``allow_license``, ``batches``, ``publish``, ``datasets`` and ``simulation``; each dataset
+        holds all settings, its own first, then those of ``defaults`` (simulated ones have none),
+        then those of the schema.
 
     Raises
     ------
@@ -94,10 +96,15 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """
     problems = [*_odd_values(config), *_schema_problems(config, schema)]
     if not problems:
+        config = {"datasets": {}, **config}
         datasets = {
             name: _settings(own, config.get("defaults") or {}, schema)
             for name, own in config["datasets"].items()
         }
+        simulation = {
+            name: _simulated(own, schema) for name, own in config.get("simulation", {}).items()
+        }
+        problems.extend(simulation_problems(simulation, datasets))
         for name, settings in datasets.items():
             problems.extend(f"datasets.{name}.{text}" for text in contradictions(settings))
         for key in ("locks", "hed_sidecars", "splits"):
@@ -113,7 +120,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         for key in ("batches", "publish")
     }
     top = {key: copy.deepcopy(config.get(key, schema["properties"][key]["default"])) for key in TOP}
-    return {**top, **groups, "datasets": datasets}
+    return {**top, **groups, "datasets": datasets, "simulation": simulation}
 
 
 def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:
@@ -121,6 +128,15 @@ def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:
     merged = _merged(copy.deepcopy(defaults), own)
     filled = _filled(merged, shape, schema)
     filled["windows"] = _filled_windows(filled.get("windows"), schema)
+    return filled
+
+
+def _simulated(own: dict, schema: dict) -> dict[str, Any]:
+    shape = schema["$defs"]["simulated"]
+    filled = _filled(own, shape, schema)
+    for key in ("background", "mat"):
+        if filled[key] is not None:
+            filled[key] = _filled(filled[key], shape["properties"][key]["anyOf"][1], schema)
     return filled
 
 

@@ -64,9 +64,10 @@ def store_problems(config: dict[str, Any]) -> Iterator[str]:
         )
     if publish.get("kms_key") and publish.get("encryption") != "aws:kms":
         yield "publish.kms_key: has no meaning without `encryption: aws:kms`"
+    every = [*config["datasets"], *config.get("simulation", {})]
     for name in config.get("allow_license", []):
-        if name not in config["datasets"]:
-            known = ", ".join(config["datasets"])
+        if name not in every:
+            known = ", ".join(every)
             yield f"allow_license: found {name!r}, expected a dataset of: {known}"
 
 

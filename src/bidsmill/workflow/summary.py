@@ -9,7 +9,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from bidsmill.formats.numbers import counted
+
 MOST_QUARANTINED = 10
+# What a simulated dataset is split by, which its tables name a subject.
+OF_SIMULATED = {"region": "centre region", "clip": "clip"}
 
 
 def print_summary(datasets: list[str], store: str, endpoint: str | None = None, file=None) -> None:
@@ -84,7 +88,8 @@ def _dataset_lines(dataset: str, results: Path) -> list[str]:
     counts = Counter(row["status"] for row in rows)
     n_rows = sum(int(row["rows"]) for row in rows if row["rows"] != "n/a")
     fates = ", ".join(f"{counts[status]} {status}" for status in sorted(counts))
-    lines = [f"{dataset}: {len(rows)} recordings: {fates}; {n_rows} rows{_split(results)}"]
+    total = counted(len(rows), "recording")
+    lines = [f"{dataset}: {total}: {fates}; {n_rows} rows{_split(results)}"]
     bad = [row for row in rows if row["status"] == "quarantined"]
     for row in bad[:MOST_QUARANTINED]:
         lines.append(f"  quarantined  {row['recording']}: {row['reason']}: {row['message']}")
@@ -114,4 +119,5 @@ def _split(results: Path) -> str:
     certificate = json.loads(path.read_bytes())
     if certificate["status"] != "done":
         return f"; split refused: {certificate['reason']}"
-    return f"; split by {certificate['level']}"
+    group = certificate.get("settings", {}).get("group")
+    return f"; split by {OF_SIMULATED.get(group, certificate['level'])}"

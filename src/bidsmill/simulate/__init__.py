@@ -1,0 +1,1 @@
+"""Labelled spikes: anatomy, lead field, neural mass, clips, sources and their projection."""

@@ -1,0 +1,1 @@
+"""What do the regions do? A network of neural masses."""

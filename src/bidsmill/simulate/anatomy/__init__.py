@@ -1,0 +1,1 @@
+"""Where are the regions, and how does each reach the sensors?"""

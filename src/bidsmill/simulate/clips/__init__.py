@@ -1,0 +1,1 @@
+"""Which spikes did the network make?"""

@@ -1,0 +1,1 @@
+"""How do samples become a dataset of the store?"""

@@ -1,0 +1,1 @@
+"""How do networks get it that read MATLAB files?"""

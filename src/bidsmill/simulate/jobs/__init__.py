@@ -1,0 +1,1 @@
+"""What does each rule of the pipeline do?"""

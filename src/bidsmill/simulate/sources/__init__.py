@@ -1,0 +1,1 @@
+"""Which patches of cortex spike in a sample, with which clip?"""

@@ -1,0 +1,1 @@
+"""What do files of MATLAB, Octave and NumPy hold?"""
