@@ -151,6 +151,7 @@ def test_a_lost_matrix_is_made_again_by_the_command_that_is_named(run, monkeypat
     assert run.sums() == before
 
 
+@pytest.mark.long
 def test_another_threshold_cuts_clips_anew_from_an_activity_that_is_simulated_again(run):
     before = run.state()
     run.settings["clips"] = {"threshold": 9}
@@ -199,7 +200,9 @@ KILLED_AT = {
     "simulate_activity": ("activity", ".*"),
     "simulate_spikes": ("matrix", ".*.part"),
 }
-ROUNDS = ["simulate_activity"] * 2 + ["simulate_spikes"] * 3
+# 8 rounds of 5 kills in the long tests, else one round of 2.
+ACTIVITY, SPIKES = (2, 3) if LONG else (1, 1)
+ROUNDS = ["simulate_activity"] * ACTIVITY + ["simulate_spikes"] * SPIKES
 
 
 @pytest.mark.parametrize("round_", range(8 if LONG else 1))

@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from matrix_cases import save
 from scipy.io import loadmat, savemat
 from spike_cases import SFREQ, Bank, Sheet, centred, dense_formula, forward_of
+from tqdm import tqdm
 
 from bidsmill import cli
 from bidsmill.simulate.clips.files import ClipFiles
@@ -305,7 +307,8 @@ def test_a_bar_in_a_terminal_and_what_an_interrupted_run_leaves(place, monkeypat
                 raise KeyboardInterrupt
             return super().write(text)
 
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    # Every sample is shown, however fast it is made.
+    monkeypatch.setattr(tqdm, "__init__", partialmethod(tqdm.__init__, mininterval=0))
     monkeypatch.setattr(sys, "stderr", Impatient())
     assert extract("--output_dir", "stopped") == 130
     facts = loadmat(place / "stopped" / "extraction_metadata.mat")
