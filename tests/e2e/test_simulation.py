@@ -205,6 +205,25 @@ ACTIVITY, SPIKES = (2, 3) if LONG else (1, 1)
 ROUNDS = ["simulate_activity"] * ACTIVITY + ["simulate_spikes"] * SPIKES
 
 
+def kill_while_it_writes(process, folder, pattern, delay):
+    """Kill `process` some time after its first unfinished file appeared, and beside such a file.
+
+    It is stopped to look, so that no file can be finished between the look and the kill.
+    """
+    started = None
+    while process.poll() is None:
+        os.killpg(process.pid, signal.SIGSTOP)
+        if list(folder.glob(pattern)):
+            started = started or time.monotonic()
+            if time.monotonic() - started >= delay:
+                break
+        os.killpg(process.pid, signal.SIGCONT)
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()[0]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("round_", range(8 if LONG else 1))
 def test_a_run_on_one_core_that_is_killed_again_and_again_ends_with_the_same_bytes(
     template, tmp_path, round_
@@ -215,12 +234,7 @@ def test_a_run_on_one_core_that_is_killed_again_and_again_ends_with_the_same_byt
     for rule in ROUNDS:
         folder, pattern = KILLED_AT[rule]
         process = run.start(*run.arguments("--nolock"), cores=1)
-        while process.poll() is None and not list((run.own / folder).glob(pattern)):
-            time.sleep(0.005)
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(chance.uniform(0, 0.4))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        kill_while_it_writes(process, run.own / folder, pattern, chance.uniform(0, 0.4))
     assert list(run.own.rglob(".*"))
     run.make("--nolock", TABLES, cores=1)
     later = {"report.html", "published.json"}

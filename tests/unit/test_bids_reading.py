@@ -385,6 +385,20 @@ def test_damaged_files_have_a_reason_or_are_read(healthy, name, data):
         assert str(healthy) not in problem.message()
 
 
+def test_tags_of_fif_that_lead_in_a_circle(healthy, tmp_path):
+    """MNE reads such a file until the memory is full."""
+    content = bytearray((healthy / "f_meg.fif").read_bytes())
+    content[52:56] = (-1).to_bytes(4, "big", signed=True)  # no directory
+    content[56 + 12 : 56 + 16] = (36).to_bytes(4, "big")  # the third tag names the second as next
+    (tmp_path / "f_meg.fif").write_bytes(bytes(content))
+    problem = problem_of(tmp_path, "f_meg.fif")
+    assert problem.code == "unreadable" and "circle" in problem.message()
+    # Without the circle the file without directory is read.
+    content[56 + 12 : 56 + 16] = bytes(4)
+    (tmp_path / "f_meg.fif").write_bytes(bytes(content))
+    assert open_recording(tmp_path, "f_meg.fif").n_times == 200
+
+
 # ----------------------------------------------------------------------------- what is said
 
 

@@ -57,6 +57,24 @@ def made(tmp_path_factory):
     return results, bidsmill.open(str(folder / "s"))["spiky"]
 
 
+class FlatBank(Bank):
+    """Clips of others may be anything: these never rise."""
+
+    def waveform(self, region: int, clip: int) -> np.ndarray:
+        return np.ones(self.n_times, np.float32)
+
+
+def test_a_clip_without_a_peak_gives_no_rows_of_nan(tmp_path):
+    origin = Results(tmp_path / "origin", RECORDINGS[:1])
+    drawing = SourceDrawing(SourceSettings(seed=2, n_sources=(1, 1)), SHEET, BANK.table, 100)
+    with pytest.raises(BidsmillError, match=r"clip \d of region \d+ has no peak"):
+        write_background_dataset(
+            origin.results, tmp_path / "flat", drawing, FlatBank(FORWARD), SFREQ, FORWARD, NAMES,
+            BackgroundSettings(seed=2), dataset="flat",
+        )  # fmt: skip
+    assert not list((tmp_path / "flat").rglob("*.parquet"))
+
+
 def test_only_the_stated_spike_was_added(made):
     results, _ = made
     for original in RECORDINGS:

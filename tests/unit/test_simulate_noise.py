@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import kstest
 
 from bidsmill.simulate.keys import generator
-from bidsmill.simulate.spikes.sensor_noise import OUTER_PARTS, means_of_parts, normal_values
+from bidsmill.simulate.spikes.projection import Forward, SourceProblem
+from bidsmill.simulate.spikes.sensor_noise import (
+    OUTER_PARTS,
+    NoiseSettings,
+    SensorNoise,
+    means_of_parts,
+    normal_values,
+)
 
 EDGE = float(-ndtri(int(OUTER_PARTS) / 65536))
 
@@ -63,3 +71,13 @@ def test_any_number_of_values():
         inner = np.abs(short) < EDGE
         assert short.shape == (count,)
         np.testing.assert_array_equal(short[inner], long[:count][inner])
+
+
+@pytest.mark.parametrize("snr", [900.0, -900.0])
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_a_ratio_beyond_float32_is_refused_and_not_called_infinite(snr):
+    forward = Forward(np.eye(4), ("eeg",) * 4)
+    signal = np.random.default_rng(0).standard_normal((4, 50)).astype(np.float32)
+    with pytest.raises(SourceProblem, match="900 dB is not within float32") as problem:
+        SensorNoise(NoiseSettings(), forward).add(signal, snr, generator(1, "noise", 0))
+    assert problem.value.code == "no_noise"

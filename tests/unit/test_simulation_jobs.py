@@ -106,6 +106,10 @@ def test_a_damaged_block_is_refused(connectome, tmp_path):
     files.write_json(facts, {"runs": stated["runs"][:1]})
     with pytest.raises(BidsmillError, match=r"cannot be read.*shape \(2, .*and not \(1, "):
         load_block(path, facts)
+    for lacking in ({}, {"runs": []}, {"runs": [{}, {}]}):
+        files.write_json(facts, lacking)
+        with pytest.raises(BidsmillError, match=r"cannot be read; file: .*b\.json.*not whole"):
+            load_block(path, facts)
     files.write_json(facts, stated)
     for damaged in (content[:-4], b"", b"no array"):
         path.write_bytes(damaged)

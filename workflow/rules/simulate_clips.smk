@@ -1,7 +1,8 @@
 """Spikes are cut out of the activity, or clips of others are taken over.
 
-Input: plan/{block}.json, activity/{block}.npy, the lead field. Output: clips/{block}, the clips with their projections;
-regions.tsv says of each region how many spikes it made, and why which of them are no clips.
+Input: plan/{block}.json, activity/{block}.npy, the lead field. Output: clips/{block}, the clips with
+their projections; regions.tsv says of each region how many spikes it made, and why which of them are
+no clips.
 """
 
 

@@ -78,6 +78,8 @@ def read(path: Path, data: str, repairs: Repairs):
     """Open a FIF file and the parts that follow it; see `reading.open_recording` for the errors."""
     _refuse_truncated(path, data)
     parts = FifParts(_siblings(path))
+    for part in parts.parts:
+        _refuse_circle(part, data)
     try:
         raw = _open(path)
     except ValueError as error:
@@ -197,6 +199,47 @@ def _refuse_truncated(path: Path, data: str) -> None:
             place = end if following == 0 else None
             if following > 0:
                 place = following if following >= end else None
+
+
+def _refuse_circle(path: Path, data: str) -> None:
+    """Refuse a file without directory whose tags lead back: MNE follows them until memory ends."""
+    if path.suffix.lower() != ".fif":
+        return
+    with open(path, "rb", buffering=0) as file:
+        if _has_directory(file):
+            return
+        place: int | None = 0
+        seen = set()
+        while place is not None:
+            if place in seen or place < 0:
+                raise RecordingProblem(
+                    "unreadable",
+                    "the tags of the file lead in a circle",
+                    file=data,
+                    found=f"byte {place} as the next tag, once more or before the file",
+                    expected="tags that end",
+                    todo="fetch the file again",
+                )
+            seen.add(place)
+            file.seek(place)
+            head = file.read(TAG.size)
+            if len(head) < TAG.size:
+                return
+            _, _, length, following = TAG.unpack(head)
+            place = place + TAG.size + length if following == 0 else following
+            place = None if following < 0 else place
+
+
+def _has_directory(file: BinaryIO) -> bool:
+    """Return whether MNE finds the tags of a file by its directory."""
+    place = _directory(file)
+    file.seek(0)
+    first = file.read(TAG.size)
+    if not place or TAG.unpack(first)[3] not in (0, POINTER_PLACE):
+        return False
+    file.seek(place)
+    head = file.read(TAG.size)
+    return len(head) == TAG.size and TAG.unpack(head)[2] > 0
 
 
 def _directory(file: BinaryIO) -> int | None:

@@ -111,18 +111,22 @@ def load_block(path: str | os.PathLike, facts_path: str | os.PathLike) -> list[A
         If the file or its facts are missing, or do not fit each other.
     """
     path = Path(path)
-    facts: list[dict[str, Any]] = files.read_json(Path(facts_path))["runs"]
+    stated = files.read_json(Path(facts_path))
     try:
         data = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as problem:
         raise _unusable(path, problem) from None
-    expected = (len(facts), facts[0]["n_times"], facts[0]["n_regions"])
-    if data.shape != expected:
-        raise _unusable(path, f"shape {data.shape}, and not {expected}")
-    return [
-        Activity(run, own["sfreq_hz"], own["region"], own["condition"], own, _named(path, own))
-        for run, own in zip(data, facts, strict=True)
-    ]
+    try:
+        facts: list[dict[str, Any]] = stated["runs"]
+        expected = (len(facts), facts[0]["n_times"], facts[0]["n_regions"])
+        if data.shape != expected:
+            raise _unusable(path, f"shape {data.shape}, and not {expected}")
+        return [
+            Activity(run, own["sfreq_hz"], own["region"], own["condition"], own, _named(path, own))
+            for run, own in zip(data, facts, strict=True)
+        ]
+    except (KeyError, IndexError, TypeError) as problem:
+        raise _unusable(Path(facts_path), f"facts that are not whole: {problem!r}") from None
 
 
 def _named(path: Path, facts: dict[str, Any]) -> Path:

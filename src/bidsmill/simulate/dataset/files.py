@@ -318,11 +318,8 @@ def _stated(path: Path) -> dict[str, Any]:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Let BLAS work in one thread: how it shares out a product must not move a bit of it."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        yield
-        return
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1):
         yield
 

@@ -21,7 +21,7 @@ from bidsmill.formats.sparse_sources import SparseSourceWriter
 from bidsmill.simulate.keys import generator
 from bidsmill.simulate.sources.drawing import SourceDrawing
 from bidsmill.simulate.sources.table import Sample
-from bidsmill.simulate.spikes.projection import WINDOW, Clips, Forward
+from bidsmill.simulate.spikes.projection import WINDOW, Clips, Forward, SourceProblem
 
 # Fewer electrodes give no topography.
 FEWEST_CHANNELS = 4
@@ -166,6 +166,11 @@ def add_spike(
         In Hz.
     random : numpy.random.Generator
         Draws the time of the peak: anywhere but in the first and last 0.1 s.
+
+    Raises
+    ------
+    SourceProblem
+        If a clip has no peak, or its spike reaches none of the electrodes.
     """
     row = np.array(values, np.float64)
     row -= row.mean(axis=0)
@@ -181,11 +186,23 @@ def add_spike(
     place = {int(region): number for number, region in enumerate(regions)}
     source = np.zeros((len(regions), row.shape[1]))
     for part in sample.sources:
-        wave = _placed(clips.waveform(part.centre, part.clip), peak, row.shape[1], sfreq)
+        waveform = clips.waveform(part.centre, part.clip)
+        if not waveform.max() > np.median(waveform):
+            raise SourceProblem(
+                "no_peak",
+                f"clip {part.clip} of region {part.centre} has no peak above its background",
+                todo="take this clip out of the bank",
+            )
+        wave = _placed(waveform, peak, row.shape[1], sfreq)
         source[[place[int(region)] for region in part.regions]] += part.weights[:, None] * wave
     spike = forward.matrix[:, regions] @ source
     spike -= spike.mean(axis=0)
     near = np.square(spike[:, peak - half : peak + half + 1]).mean()
+    if not (near > 0 and np.isfinite(near)):
+        raise SourceProblem(
+            "no_signal",
+            f"the sources of row {sample.index} give nothing at the electrodes of the recording",
+        )
     factor = float(np.sqrt(10 ** (snr / 10) * power / near))
     row += factor * spike
     scale = factor * float(np.abs(source).max())

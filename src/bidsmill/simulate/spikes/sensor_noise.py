@@ -131,7 +131,7 @@ class SensorNoise:
         Raises
         ------
         SourceProblem
-            If the signal has no power.
+            If the signal has no power, or the ratio leaves no noise in float32.
         """
         forward = self.forward
         forward.centre(signal, projected=True)
@@ -147,6 +147,13 @@ class SensorNoise:
             self._add_recorded(noise, wanted * share, generator, segments)
         forward.centre(noise)
         made = _power_of_rows(noise)
+        for kind, rows in forward.rows_of.items():
+            if not 0 < made[rows].sum() < np.inf:
+                raise SourceProblem(
+                    "no_noise",
+                    f"noise of the {kind} sensors at {snr:g} dB is not within float32",
+                    todo="ask for a ratio between -100 and 100 dB",
+                )
         realised = {
             kind: 10 * float(np.log10(power[rows].sum() / made[rows].sum()))
             for kind, rows in forward.rows_of.items()
