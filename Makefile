@@ -21,7 +21,7 @@ help:
 	@echo "make test-long  the same with the full counts"
 	@echo "make check      lint, format and types"
 	@echo "make bench      measure against peers; writes benchmarks/results/*.json"
-	@echo "make docs       write docs/failures.md from the registries of reasons and repairs"
+	@echo "make docs       write docs/failures.md and the table of operations from the registries"
 	@echo "make lock       pin the dependencies of pyproject.toml in requirements.lock"
 	@echo "make clean      remove results, caches and the virtual environment"
 
@@ -76,6 +76,7 @@ bench: $(VENV)/.ready $(VENV)/.torch
 
 docs: $(VENV)/.ready
 	$(BIN)/python docs/make_failures.py
+	$(BIN)/python docs/make_operations.py
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv

@@ -25,6 +25,7 @@ from bidsmill.simulate.export.command import add_extract_command
 from bidsmill.split.audit.command import add_audit_command
 from bidsmill.store.gc_command import add_gc_command
 from bidsmill.store.publish_command import add_publish_command
+from bidsmill.streams.import_command import add_import_commands
 from bidsmill.version import __version__
 
 CONFIG = Path("config") / "config.yaml"
@@ -36,8 +37,8 @@ start with:
 
 STORE is a folder, or s3://bucket/prefix. exit codes: 0 done; 1 a fault was found
 (verify, audit, gc), or the work failed (publish, lock, split, hed-template, manifest,
-extract-labeled-data); 2 no answer: wrong arguments, no such store or dataset, no permission, no
-network; 130 interrupted."""
+extract-labeled-data, import-ant, import-tdt); 2 no answer: wrong arguments, no such store or
+dataset, no permission, no network; 130 interrupted."""
 SCHEMA = Path("workflow") / "schemas" / "config.schema.yaml"
 
 
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_hed_template,
         _add_manifest,
         add_extract_command,
+        add_import_commands,
     ):
         add_command(commands)
     return parser

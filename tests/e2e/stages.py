@@ -21,6 +21,7 @@ from bidsmill.report.page import write_report
 from bidsmill.sources.fetch import fetch_batch, fetch_dataset
 from bidsmill.split.dataset import split_dataset
 from bidsmill.store.publish import publish_dataset
+from bidsmill.streams.batch import stream_batch
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import load_schema, resolve
 from bidsmill.workflow.people import people_of
@@ -38,6 +39,7 @@ OF_CONVERT = (
     *("source", "path", "windows", "channels", "reference", "resample", "filter"),
     *("repairs", "on_bad_recording"),
 )
+OF_STREAM = ("source", "path", "channels", "repairs", "streams", "on_bad_recording")
 NOT_DESCRIBED = ("endpoint", "profile", "fetch")
 TABLES = {
     "recordings": "recordings.tsv",
@@ -115,11 +117,11 @@ class Stages:
             fetch_batch(plan, fetched, **options)
 
     def convert(self) -> None:
-        """Annotate and convert every batch."""
+        """Annotate, stream (where the config asks for it) and convert every batch."""
         source = ROOT / "src"
-        stages = ("plan", "fetch", "annotate", "convert")
+        stages = ("plan", "fetch", "annotate", "streams", "convert")
         for paths in zip(*map(self.of_batches, stages), strict=True):
-            plan, fetched, annotated, converted = paths
+            plan, fetched, annotated, streamed, converted = paths
             annotate_batch(
                 plan,
                 self.overview,
@@ -128,6 +130,8 @@ class Stages:
                 settings=self.own(OF_ANNOTATE),
                 code=code_hash(source / "bidsmill/annotate/recording.py", source),
             )
+            if self.settings["streams"] is not None:
+                self.stream(plan, fetched, annotated, streamed)
             convert_batch(
                 plan,
                 fetched,
@@ -136,7 +140,16 @@ class Stages:
                 settings=self.own(OF_CONVERT),
                 code=code_hash(source / "bidsmill/convert/recording.py", source),
                 processes=1,
+                streams_path=streamed if self.settings["windows"]["source"] else None,
             )
+
+    def stream(self, *paths: Path) -> None:
+        """Make the streams of a batch."""
+        code = {
+            "recording": code_hash(ROOT / "src/bidsmill/streams/recording.py", ROOT / "src"),
+            "nodes": code_hash(ROOT / "src/bidsmill/streams/node_files.py", ROOT / "src"),
+        }
+        stream_batch(*paths, settings=self.own(OF_STREAM), code=code)
 
     def collate(self) -> None:
         collate_dataset(
@@ -193,4 +206,5 @@ class Stages:
             store=self.config["store"],
             connection=self.config["publish"],
             license_allowed=self.name in self.config["allow_license"],
+            streams=bool((self.settings["streams"] or {}).get("publish")),
         )

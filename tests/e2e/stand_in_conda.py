@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent
 # Name on conda-forge -> name on PyPI, where they differ.
-ON_PYPI = {"mne-base": "mne", "python-isal": "isal"}
+ON_PYPI = {"mne-base": "mne", "python-isal": "isal", "dask-core": "dask"}
 ACTIVATE = 'export CONDA_PREFIX="$1"\nexport PATH="$1/bin:$PATH"\n'
 
 
@@ -27,9 +27,7 @@ def requirements(path: str) -> list[str]:
             found.extend(entry["pip"])
         elif entry != "pip" and not entry.startswith("python "):
             name, version = entry.split(" =")
-            found.append(
-                f"{ {'mne-base': 'mne', 'python-isal': 'isal'}.get(name, name) }=={version}"
-            )
+            found.append(f"{ON_PYPI.get(name, name)}=={version}")
     return found
 
 

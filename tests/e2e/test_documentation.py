@@ -22,9 +22,11 @@ from bidsmill.workflow.config import load_schema, resolve
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "docs/how-to.md", "docs/sources.md", "docs/hed.md", "docs/split.md"]
 PAGES += ["docs/reading.md", "docs/commands.md", "docs/other-readers.md", "docs/matlab.md"]
-PAGES += ["docs/simulation.md", "docs/simulation-files.md"]
+PAGES += ["docs/simulation.md", "docs/simulation-files.md", "docs/streams.md", "docs/dspant.md"]
+# A page on recordings that do not travel with the project.
+GESTURES = "docs/gestures.md"
 # Pages on which a block of text shows what the block before it prints.
-SHOWN = ["docs/split.md", "docs/other-readers.md"]
+SHOWN = ["docs/split.md", "docs/other-readers.md", GESTURES]
 FAILURES = ["docs/failures.md", "docs/failures.template.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Blocks of MATLAB are run in Octave by tests/unit/test_matlab.py.
@@ -209,6 +211,22 @@ def test_every_block_of_the_page_runs(checkout, sample, page, request):
             assert printed == code
 
 
+@pytest.mark.parametrize("runs", ["here", pytest.param("snakemake", marks=pytest.mark.long)])
+def test_gestures_are_told_as_the_page_says(checkout, corpus, tmp_path, runs):
+    """Without the long tests, the stages run in this process instead of under Snakemake."""
+    shutil.copytree(corpus / "emg_gestures", tmp_path / "data" / "emg_gestures")
+    for name in (".venv", "docs", "Snakefile", "workflow", "src", "envs", "profiles", "config"):
+        (tmp_path / name).symlink_to(checkout / name)
+    printed = ""
+    for language, code in blocks(GESTURES):
+        if runs == "here" and "snakemake" in code:
+            run_stages(tmp_path, yaml.safe_load((tmp_path / "gestures.yaml").read_text()))
+        elif language not in NOT_RUN:
+            printed = run_block(language, code, tmp_path)
+        elif language == "text":
+            assert printed == code
+
+
 def test_no_page_is_left_out():
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").glob("*.md")]
     for path in pages:
@@ -216,7 +234,7 @@ def test_no_page_is_left_out():
         languages = {language for language, _ in blocks(page)}
         # config/README.md shows the command that docs/how-to.md runs; the snippets of
         # docs/failures.md are run by tests/unit/test_failures_page.py.
-        if page not in [*PAGES, "config/README.md", *FAILURES]:
+        if page not in [*PAGES, GESTURES, "config/README.md", *FAILURES]:
             assert languages <= NOT_RUN, f"{page} has commands that no test runs"
 
 

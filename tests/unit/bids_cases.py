@@ -12,6 +12,7 @@ from bidsmill.bids.recordings import find_recordings
 from bidsmill.convert.batch import convert_batch
 from bidsmill.formats import files, tables
 from bidsmill.sources.fetch import fetch_batch, fetch_dataset
+from bidsmill.streams.batch import stream_batch
 from bidsmill.workflow.config import load_schema, resolve
 from bidsmill.workflow.plan import lock_dataset
 
@@ -220,6 +221,8 @@ class Dataset:
                 code=self.code,
                 hed_sidecar=self.hed_sidecar,
             )
+            if self.settings["streams"] is not None:
+                self.stream(batch)
             convert_batch(
                 plan,
                 fetched,
@@ -227,7 +230,22 @@ class Dataset:
                 self.of("convert", batch),
                 settings=self.settings,
                 code=self.code,
+                streams_path=(
+                    self.of("streams", batch) if self.settings["windows"]["source"] else None
+                ),
             )
+
+    def stream(self, batch: str, processes: int = 1) -> None:
+        """Make the streams of a batch."""
+        stream_batch(
+            self.of("plan", batch),
+            self.of("fetch", batch),
+            self.of("annotate", batch),
+            self.of("streams", batch),
+            settings=self.settings,
+            code={"recording": self.code, "nodes": self.code},
+            processes=processes,
+        )
 
     def of(self, stage: str, batch: str) -> Path:
         """Return the file of a stage for one batch."""

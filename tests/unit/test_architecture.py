@@ -22,10 +22,10 @@ ALLOWED = {
     "batches": {"errors", "formats"},
     "bids": BASE,
     "sources": BASE | {"bids", "storage", "version"},
-    "workflow": BASE | {"batches", "bids", "sources", "storage"},
+    "workflow": BASE | {"batches", "bids", "sources", "storage", "streams"},
     "cli": BASE
     | {"access", "annotate", "simulate", "sources", "split", "storage", "store", "version"}
-    | {"workflow"},
+    | {"streams", "workflow"},
     "access": {"errors", "formats", "storage"},
     **{stage: BASE | {"batches", "bids", "sources", "storage", "version"} for stage in STAGES},
     "__init__": {"access", "errors", "version"},
@@ -33,6 +33,7 @@ ALLOWED = {
 # Slow to import, or not part of the light install: only inside the function that needs them.
 HEAVY = {
     "boto3",
+    "dask",
     "edfio",
     "hed",
     "highspy",
@@ -42,10 +43,12 @@ HEAVY = {
     "mne",
     "mne_bids",
     "nemar",
+    "neo",
     "pybv",
     "scipy",
     "sklearn",
     "snakemake",
+    "tdt",
     "tenacity",
     "torch",
     "tqdm",

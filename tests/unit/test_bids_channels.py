@@ -101,6 +101,22 @@ def test_types(recording, stated, kind):
     assert channels["Fz"].unit == ("n/a" if kind == "stim" else "V")
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "known"),
+    [
+        ("0.1", "200", (0.1, 200.0)),
+        ("0", "n/a", (0.0, None)),
+        ("n/a", "Infinity", (None, None)),
+        ("-1", "40 Hz", (None, None)),
+        ("40", "30", (None, None)),
+    ],
+)
+def test_cutoffs_are_what_channels_tsv_states(recording, low, high, known):
+    header = ["name", "type", "low_cutoff", "high_cutoff"]
+    channels, _ = channels_of(recording("channels.tsv", header, ["Fz", "EEG", low, high]))
+    assert (channels["Fz"].low_cutoff, channels["Fz"].high_cutoff) == known
+
+
 def test_two_rows_of_one_name_count_where_they_agree(recording):
     root = recording(
         "channels.tsv",

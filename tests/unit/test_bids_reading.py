@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bidsmill.bids.reading import is_boundary, open_recording, reader_problems
-from bidsmill.convert.chain import RecordingSignal
+from bidsmill.bids.recording_signal import RecordingSignal
 from bidsmill.errors import RecordingProblem
 
 SFREQ = 100.0

@@ -11,9 +11,10 @@ from bids_cases import brain_like, write_brainvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bidsmill.bids import recording_signal
 from bidsmill.bids.reading import open_recording
-from bidsmill.convert import chain
-from bidsmill.convert.chain import Joined, Part, RecordingSignal, Segment, build_chain
+from bidsmill.bids.recording_signal import RecordingSignal
+from bidsmill.convert.chain import Joined, Part, Segment, build_chain
 from bidsmill.convert.writing import read_windows, rows_not_finite
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.signal.source import ArraySignal
@@ -82,7 +83,7 @@ def test_windows_are_read_together_if_they_are_near(starts, spans):
 
 
 def test_no_read_is_larger_than_the_bound_of_memory(monkeypatch):
-    monkeypatch.setattr(chain, "READ_BYTES", 3 * 8 * 45)
+    monkeypatch.setattr(recording_signal, "READ_BYTES", 3 * 8 * 45)
     data = np.random.default_rng(0).standard_normal((3, 1000))
     signal = Watched(data, 10.0)
     block = read_windows(signal, np.arange(0, 1000, 10), 10)

@@ -29,10 +29,10 @@ DISTRIBUTIONS = {
 }
 STANDARD_LIBRARY = set(__import__("sys").stdlib_module_names)
 # Imported in functions that a rule's environment never reaches, or does without: isal only makes
-# the checksums of `convert` faster.
-OPTIONAL = {"isal", "torch", "jsonschema", "yaml", "mne_bids", "snakemake"}
+# the checksums of `convert` faster; only where nodes are made is a stream read as a dask array.
+OPTIONAL = {"dask", "isal", "torch", "jsonschema", "yaml", "mne_bids", "snakemake"}
 # Name on conda-forge -> name in the lock, where they differ.
-IN_THE_LOCK = {"mne-base": "mne", "python-isal": "isal"}
+IN_THE_LOCK = {"mne-base": "mne", "python-isal": "isal", "dask-core": "dask"}
 
 
 def environments() -> dict[str, dict]:
@@ -102,6 +102,7 @@ def test_every_environment_is_used():
 def test_the_imports_of_a_rule_are_covered(script):
     own = set(pins(environments()[rules()[script]]))
     needed = {DISTRIBUTIONS.get(name, name) for name in third_party(script)}
+    needed |= {"dask-core"} if script.startswith("stream") else set()
     assert needed <= own, f"{script}: envs/{rules()[script]}.yaml lacks {sorted(needed - own)}"
 
 

@@ -156,7 +156,8 @@ def test_hardware_lists_distinct_values(described):
 def test_settings_hold_no_path(described, tmp_path):
     content = described.content
     assert "path" not in content["settings"]
-    assert content["settings"]["windows"] == {"kind": "fixed", "length": 2.0, "overlap": 0}
+    windows = {"kind": "fixed", "length": 2.0, "overlap": 0, "source": None}
+    assert content["settings"]["windows"] == windows
     for name in ("dataset.json", "README.md"):
         assert str(described.folder) not in (described.results / name).read_text(encoding="utf-8")
 
@@ -302,6 +303,14 @@ EVENTS = {"kind": "events", "tmin": -0.2, "tmax": 0.8, "events": "all", "baselin
         (
             {"windows": {**EVENTS, "baseline": [-0.2, 0]}},
             "From each channel and row the mean between -0.2 s and 0 s was subtracted.",
+        ),
+        (
+            {
+                "windows": {**BASE["windows"], "source": "env"},
+                "streams": {"nodes": {"env": "clean > rectify", "clean": "raw > notch(50)"}},
+            },
+            "from the node `env` of the recording's stream: `env` is `clean > rectify`; `clean` is"
+            " `raw > notch(50)`.",
         ),
     ],
 )

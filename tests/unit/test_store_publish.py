@@ -79,8 +79,9 @@ def test_the_manifest_lists_every_file_as_it_is(published):
     content = published.manifest()
     verify(published.store, content)
     kinds = Counter(entry["kind"] for entry in content["files"])
-    # Only simulated datasets have sources and anatomy.
-    singles = dict.fromkeys(set(manifest.KINDS) - {"sources", "anatomy"}, 1)
+    # Only simulated datasets have sources and anatomy, and streams are made on request.
+    absent = {"sources", "anatomy", "stream", "epocs"}
+    singles = dict.fromkeys(set(manifest.KINDS) - absent, 1)
     with_sidecar = dict.fromkeys(("events", "recordings", "channels"), 2)
     assert kinds == {**singles, **with_sidecar, "matrix": 5, "samples": 3, "split": 2}
     matrices = [entry for entry in content["files"] if entry["kind"] == "matrix"]

@@ -561,6 +561,101 @@ def test_whatever_is_given_the_answer_is_for_people(schema, content):
 # What is filled in
 
 
+# Streams: definitions are read with the config, and rows cut from a node take nothing else.
+
+ENV = {"nodes": {"env": "raw > rectify > lowpass(10)", "on": "env > onsets(threshold=3)"}}
+FROM_ENV = {**FIXED, "source": "env"}
+STREAMS = [
+    (
+        config(streams={"nodes": {"env": "raw > lowpas(10)"}}),
+        "datasets.a.streams.nodes: node env: There is no such operation; found: lowpas, at",
+    ),
+    (
+        config(streams={"nodes": {"env": "raw > lowpass(10", "x": "raw"}}),
+        "datasets.a.streams.nodes: node env: ",
+    ),
+    (
+        config(streams={"nodes": {"a": "b > rectify", "b": "a > rectify"}}),
+        "datasets.a.streams.nodes: node ",
+    ),
+    (
+        config(streams={"nodes": {"1a": "raw"}}),
+        "datasets.a.streams.nodes: the name '1a' is not allowed",
+    ),
+    (config(streams={"nodes": {"raw": "epocs"}}), "datasets.a.streams.nodes: A node cannot be"),
+    (
+        config(streams={**ENV, "write": ["enw"]}),
+        "datasets.a.streams.write: found 'enw', expected a node of `streams.nodes`: env, on, raw",
+    ),
+    (config(streams={**ENV, "wirte": []}), "datasets.a.streams: unknown key 'wirte'; did you mean"),
+    (config(streams=[]), "datasets.a.streams: found [], expected a value of type object or null"),
+    (
+        config(FROM_ENV),
+        "datasets.a.windows.source: found 'env', but the dataset has no `streams`",
+    ),
+    (
+        config({**FIXED, "source": "enw"}, streams=ENV),
+        "datasets.a.windows.source: found 'enw', expected a node of `streams.nodes`: env, on, raw",
+    ),
+    (
+        config({**EVENTS, "source": "on"}, streams=ENV),
+        "datasets.a.windows.source: the node 'on' gives epocs, expected a stream",
+    ),
+    *(
+        (
+            config(FROM_ENV, streams=ENV, **{key: value}),
+            f"datasets.a.{key}: has no meaning with `windows.source: env`",
+        )
+        for key, value in (
+            ("resample", 100),
+            ("filter", {"low": 1}),
+            ("reference", "average"),
+        )
+    ),
+    (
+        config(FROM_ENV, streams=ENV, channels={"policy": "montage", "montage": "biosemi64"}),
+        "datasets.a.channels.policy: `montage` has no meaning with `windows.source: env`",
+    ),
+    (
+        config(FROM_ENV, streams=ENV, channels={"bad": "interpolate"}),
+        "datasets.a.channels.bad: `interpolate` has no meaning with `windows.source: env`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), STREAMS)
+def test_a_mistake_in_streams_is_named(content, expected, schema):
+    (problem,) = problems(content, schema)
+    assert problem.startswith(expected)
+
+
+def test_streams_are_off_and_on(schema):
+    assert resolve(config(), schema)["datasets"]["a"]["streams"] is None
+    empty = resolve(config(streams={}), schema)["datasets"]["a"]["streams"]
+    assert empty == {"nodes": {}, "write": [], "publish": True}
+
+
+def test_the_node_of_the_rows_is_written(schema):
+    settings = resolve(config(FROM_ENV, streams=ENV), schema)["datasets"]["a"]
+    assert settings["streams"]["write"] == ["env"]
+    assert settings["windows"]["source"] == "env"
+    raw = resolve(config({**FIXED, "source": "raw"}, streams={}), schema)["datasets"]["a"]
+    assert raw["streams"]["write"] == []
+
+
+def test_a_dataset_leaves_out_the_streams_of_the_defaults(schema):
+    content = {
+        "datasets": {
+            "a": {"source": "sample", "streams": None},
+            "b": {"source": "sample", "streams": {"write": ["on"]}},
+        },
+        "defaults": {"windows": FIXED, "streams": {**ENV, "publish": False}},
+    }
+    found = resolve(content, schema)["datasets"]
+    assert found["a"]["streams"] is None
+    assert found["b"]["streams"] == {**ENV, "write": ["on"], "publish": False}
+
+
 def test_every_setting_is_spelt_out(schema):
     resolved = resolve(config(), schema)
     folders = {"store", "locks", "hed_sidecars", "splits"}
@@ -586,7 +681,8 @@ def test_every_setting_is_spelt_out(schema):
         "include": {},
         "folders": [],
         "fetch": {"parallel": 8, "bandwidth": None, "retries": 6, "timeout": 60},
-        "windows": {"kind": "fixed", "length": 2.0, "overlap": 0},
+        "streams": None,
+        "windows": {"kind": "fixed", "length": 2.0, "overlap": 0, "source": None},
         "labels": {},
         "channels": {
             "types": ["data"],
@@ -682,6 +778,7 @@ def test_windows_of_events_are_filled_in(schema):
         **EVENTS,
         "events": "all",
         "baseline": None,
+        "source": None,
     }
 
 
@@ -718,7 +815,7 @@ def test_a_dataset_wins_over_defaults_and_defaults_over_the_schema(schema):
 @pytest.mark.parametrize(
     ("key", "default", "own", "expected"),
     [
-        ("windows", EVENTS, FIXED, {**FIXED, "overlap": 0}),
+        ("windows", EVENTS, FIXED, {**FIXED, "overlap": 0, "source": None}),
         ("filter", {"low": 1, "high": 40}, {"notch": 50}, {"notch": 50}),
         ("include", {"task": ["a"]}, {"subject": ["01"]}, {"subject": ["01"]}),
         (

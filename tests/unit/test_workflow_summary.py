@@ -135,3 +135,15 @@ def test_a_dataset_whose_licence_keeps_it_out_of_the_store():
     assert "  not published: it states no licence" in lines
     assert lines[4].endswith("add to the config:  allow_license: [ds]")
     assert not any("import bidsmill" in line for line in lines)
+
+
+def test_recordings_without_streams_are_told_once():
+    results = write(bad=1)
+    fine = {"status": "streamed", "reason": "", "message": ""}
+    lost = {"status": "quarantined", "reason": "node_impossible", "message": "node env: too high"}
+    members = {"r1": fine, "r2": lost, "bad-00": {**lost, "reason": "empty_file"}}
+    files.write_json(results / "streams" / "b0000.json", {"members": members})
+    lines = summary_lines(["ds"], "store")
+    assert "  streams      1 of 3 recordings" in lines
+    assert "  no stream    r2: node_impossible: node env: too high" in lines
+    assert sum("bad-00" in line for line in lines) == 1

@@ -12,6 +12,7 @@ rule convert:
         plan=plan_of,
         fetched="results/{dataset}/fetch/{batch}.json",
         annotated="results/{dataset}/annotate/{batch}.json",
+        streams=source_of_rows(streams_of_the_batch),
     output:
         manifest="results/{dataset}/convert/{batch}.json",
     log:
@@ -49,6 +50,7 @@ rule convert_recording:
         plan=of_the_batch("plan"),
         fetched=of_the_batch("fetch"),
         annotated=of_the_batch("annotate"),
+        streams=source_of_rows(of_the_batch("streams")),
     output:
         receipt="results/{dataset}/matrix/{recording}.json",
     log:

@@ -8,6 +8,7 @@ licence of the dataset keeps it out of the store).
 rule publish_dataset:
     input:
         converted=conversions_of,
+        streamed=streams_of_every_batch,
         recordings="results/{dataset}/recordings.tsv",
         events="results/{dataset}/events.tsv",
         samples="results/{dataset}/samples.parquet",
@@ -40,6 +41,7 @@ rule publish_dataset:
     params:
         store=CONFIG["store"],
         license_allowed=license_allowed,
+        streams=publishes_streams,
         code=code_of("publish_dataset"),
     message:
         "publish {wildcards.dataset}"

@@ -19,4 +19,5 @@ if __name__ == "__main__":
             settings=snakemake.params.spec,
             code=snakemake.params.receipt,
             processes=snakemake.threads,
+            streams_path=snakemake.input.streams or None,
         )

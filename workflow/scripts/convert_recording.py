@@ -21,4 +21,5 @@ if __name__ == "__main__":
             settings=snakemake.params.spec,
             code=snakemake.params.receipt,
             only=snakemake.wildcards.recording,
+            streams_path=snakemake.input.streams or None,
         )

@@ -19,4 +19,5 @@ if __name__ == "__main__":
             store=snakemake.params.store,
             license_allowed=snakemake.params.license_allowed,
             connection=snakemake.config["publish"],
+            streams=snakemake.params.streams,
         )

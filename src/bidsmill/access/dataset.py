@@ -21,7 +21,9 @@ from bidsmill.errors import BidsmillError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bidsmill.access.streams import StoredStream
     from bidsmill.formats.anatomy import Anatomy
+    from bidsmill.formats.epocs import Epocs
     from bidsmill.formats.leadfield import LeadField
 
 # The columns of the tables of text that hold numbers (data contract, "Tables of a dataset").
@@ -153,6 +155,62 @@ class Dataset:
         """
         every = Selection(self, np.arange(len(self.table)), None)
         return every.select(split, where, hed, channels, recordings, excluded, **entities)
+
+    @property
+    def streams(self) -> dict[str, list[str]]:
+        """Return recording -> the nodes of its streams, ``""`` for the signal as recorded."""
+        from bidsmill.access.streams import streams_of
+
+        return streams_of(self)
+
+    def stream(self, recording: str, node: str | None = None) -> StoredStream:
+        """Return the continuous signal of a recording; no sample is read.
+
+        Parameters
+        ----------
+        recording : str
+            Its BIDS stem, such as ``sub-01_task-grip_emg``.
+        node : str, optional
+            A node that the pipeline made, such as ``env``; absent or ``raw``: as recorded.
+
+        Returns
+        -------
+        bidsmill.access.streams.StoredStream
+            ``.dask()`` is a lazy array (samples, channels), ``.numpy(start, stop, channels)`` a
+            span of it (channels, samples), ``.mapped()`` all of it as a memory map, ``.to_mne()``
+            a Raw with the events. Of a bucket the file is fetched into the cache first.
+
+        Raises
+        ------
+        BidsmillError
+            If this version has no such stream, or its file is missing or damaged.
+        """
+        from bidsmill.access.streams import open_stream
+
+        return open_stream(self, recording, node)
+
+    def epocs(self, recording: str, node: str | None = None) -> Epocs:
+        """Return the events of a recording on the clock of its streams.
+
+        Parameters
+        ----------
+        recording, node
+            As for `stream`; a node that finds events, such as ``onsets``.
+
+        Returns
+        -------
+        bidsmill.formats.epocs.Epocs
+            Its ``table`` has onset and duration (s), onset_sample, code, value, label, HED,
+            channel, and the further columns of events.tsv.
+
+        Raises
+        ------
+        BidsmillError
+            As for `stream`.
+        """
+        from bidsmill.access.streams import open_epocs
+
+        return open_epocs(self, recording, node)
 
     def describe(self) -> str:
         """Return what is in the dataset, in words: counts, labels, splits, layouts."""

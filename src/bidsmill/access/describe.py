@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bidsmill.access.columns import counts_of, distinct
 from bidsmill.access.names import listed
+from bidsmill.formats.numbers import counted as numbered
 
 if TYPE_CHECKING:
     from bidsmill.access.dataset import Dataset
@@ -30,6 +31,7 @@ def dataset_text(dataset: Dataset) -> str:
         *_label_lines(dataset),
         f"  splits      {counted(samples['split'], SPLITS)} (level: {manifest.get('split')})",
         *(_layout_line(name, layout) for name, layout in dataset.layouts.items()),
+        *_stream_lines(dataset),
     ]
     return "\n".join([*lines, *_example(dataset)])
 
@@ -87,6 +89,22 @@ def _label_lines(dataset: Dataset) -> list[str]:
         else:
             text = f"{counted(column, classes)} ({int((column == '').sum())} rows without)"
         lines.append(f"  label       {name}: {text}")
+    return lines
+
+
+def _stream_lines(dataset: Dataset) -> list[str]:
+    from bidsmill.access.streams import EPOCS, STREAM, streams_of
+
+    lines = []
+    for what, word in (("streams", STREAM), ("epocs", EPOCS)):
+        if found := streams_of(dataset, word):
+            nodes = sorted({node for every in found.values() for node in every if node})
+            named = f"; nodes {listed(nodes)}" if nodes else ""
+            node = f', "{nodes[0]}"' if nodes else ""
+            lines += [
+                f"  {what:<12}{numbered(len(found), 'recording')}{named}",
+                f'              ds.{word}("{next(iter(found))}"{node})',
+            ]
     return lines
 
 

@@ -7,21 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.access.targets import Target
+from bidsmill.formats.stream_mne import PLACED, info_of
 
 if TYPE_CHECKING:
     from bidsmill.access.selection import Selection
-
-# MNE places only these by a montage; MEG needs the orientation of the coils, too.
-PLACED = ("eeg", "seeg", "ecog", "dbs")
-# Units of the store -> names of the constants in mne.io.constants.FIFF.
-FIFF_UNITS = {
-    "V": "FIFF_UNIT_V",
-    "T": "FIFF_UNIT_T",
-    "T/m": "FIFF_UNIT_T_M",
-    "M": "FIFF_UNIT_MOL",
-    "S": "FIFF_UNIT_S",
-    "rad": "FIFF_UNIT_RAD",
-}
 
 
 def epochs_array(selection: Selection, target: str | None) -> Any:
@@ -37,7 +26,7 @@ def epochs_array(selection: Selection, target: str | None) -> Any:
     events, event_id = _events(chosen, target)
     epochs = mne.EpochsArray(
         chosen.rows().all(),
-        _info(view),
+        info_of(view.names, view.types, view.units, view.sfreq),
         events,
         tmin=view.tmin,
         event_id=event_id,
@@ -52,18 +41,6 @@ def epochs_array(selection: Selection, target: str | None) -> Any:
         montage = mne.channels.make_dig_montage(positions, coord_frame="head")
         epochs.set_montage(montage, on_missing="ignore", verbose="error")
     return epochs
-
-
-def _info(view) -> Any:
-    import mne
-    from mne.io.constants import FIFF
-
-    known = mne.io.get_channel_type_constants(include_defaults=True)
-    types = [kind if kind in known else "misc" for kind in view.types]
-    info = mne.create_info(list(view.names), view.sfreq, types, verbose="error")
-    for channel, unit in zip(info["chs"], view.units, strict=True):
-        channel["unit"] = FIFF[FIFF_UNITS.get(unit, "FIFF_UNIT_NONE")]
-    return info
 
 
 def _events(chosen: Selection, target: str | None) -> tuple[np.ndarray, dict[str, int]]:

@@ -66,7 +66,7 @@ def events_table(parts: list[Part]) -> tuple[pd.DataFrame, dict[str, int]]:
         frame["outcome"] = "dropped"
         frame["row"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
         if part.detail:
-            samples = np.rint(onsets * part.entry["sfreq"])
+            samples = np.rint((onsets - part.entry.get("t0", 0.0)) * part.entry["sfreq"])
             samples[~(np.abs(samples) < MOST_SAMPLES)] = np.nan
             frame["sample"] = pd.Series(samples).astype("Int64")
             used = part.detail["events"] or []

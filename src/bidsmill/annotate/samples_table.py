@@ -87,10 +87,10 @@ def _contexts_of_windows(part: Part) -> list[str]:
     """
     starts = np.array(part.detail["starts"], np.int64)
     texts: list[set[str]] = [set() for _ in starts]
-    length, sfreq = part.entry["shape"][2], part.entry["sfreq"]
+    length, sfreq, t0 = part.entry["shape"][2], part.entry["sfreq"], part.entry.get("t0", 0.0)
     for onset, stop, string in part.scopes:
-        first = np.searchsorted(starts, np.rint(onset * sfreq), side="left")
-        last = np.searchsorted(starts, np.rint(stop * sfreq) - length, side="right")
+        first = np.searchsorted(starts, np.rint((onset - t0) * sfreq), side="left")
+        last = np.searchsorted(starts, np.rint((stop - t0) * sfreq) - length, side="right")
         for row in range(first, last):
             texts[row].add(string)
     return [",".join(sorted(own)) for own in texts]
@@ -103,7 +103,7 @@ def _rows_of(part: Part, first_event: int) -> pd.DataFrame:
     length, sfreq = part.entry["shape"][2], part.entry["sfreq"]
     used = part.detail["events"]
     if used is None:
-        onsets = starts / sfreq
+        onsets = part.entry.get("t0", 0.0) + starts / sfreq
         event = pd.Series([pd.NA] * len(starts), dtype="Int64")
     else:
         onsets = np.array([seconds(part.events["onset"].iloc[index]) for index in used])

@@ -47,7 +47,10 @@ HEADER_DECIDES = {"mag", "grad", "ref_meg", "hbo", "hbr", "fnirs_cw_amplitude", 
 
 @dataclass
 class Channel:
-    """One channel of a recording; position in m in MNE's head frame, or None."""
+    """One channel of a recording.
+
+    Position in m in MNE's head frame, or None; cutoffs of the amplifier in Hz, None where unknown.
+    """
 
     index: int
     source_name: str
@@ -56,6 +59,8 @@ class Channel:
     unit: str
     status: str
     position: list[float] | None
+    low_cutoff: float | None = None
+    high_cutoff: float | None = None
 
     def as_metadata(self) -> dict[str, Any]:
         """Return what the matrix file says of the channel."""
@@ -131,6 +136,7 @@ def describe_channels(
         if stated in TYPE_OF_BIDS and kind not in HEADER_DECIDES:
             kind = TYPE_OF_BIDS[stated]
         bad = row.get("status", "").casefold() == "bad" or source in opened.bads
+        low, high = _cutoffs(row)
         channels.append(
             Channel(
                 index=index,
@@ -140,9 +146,20 @@ def describe_channels(
                 unit="n/a" if kind == "stim" else opened.units[index],
                 status="bad" if bad else "good",
                 position=positions.get(source, positions.get(source.strip())),
+                low_cutoff=low,
+                high_cutoff=high,
             )
         )
     return channels, conflicts
+
+
+def _cutoffs(row: dict[str, str]) -> tuple[float | None, float | None]:
+    """Return the cutoffs of channels.tsv in Hz; those that leave no band are not known."""
+    low, high = number(row.get("low_cutoff")), number(row.get("high_cutoff"))
+    low, high = (edge if edge is not None and edge >= 0 else None for edge in (low, high))
+    if high is not None and high <= (low or 0.0):
+        return None, None
+    return low, high
 
 
 def _channel_rows(

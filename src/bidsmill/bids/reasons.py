@@ -149,6 +149,21 @@ QUARANTINE = _by_code(
         "correct it, or remove it if the recording has no events",
     ),
     Reason("not_annotated", "the events could not be read", "see the message"),
+    Reason(
+        "stream_metadata",
+        "the metadata of the recording make no valid stream (of a channel without a unit, say)",
+        "correct the recording, or choose other `channels`",
+    ),
+    Reason(
+        "node_impossible",
+        "a node of `streams` cannot be computed on the recording; the message shows the place",
+        "another definition, or leave the recording out",
+    ),
+    Reason(
+        "no_stream",
+        "the stream that `windows.source` names could not be made",
+        "see the message",
+    ),
     Reason("unusable", "another problem with the recording or the settings", "see the message"),
     Reason("internal_error", "a fault in bidsmill; the log holds the traceback", "report it"),
 )

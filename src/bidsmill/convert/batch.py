@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill import batches
+from bidsmill.bids.described import signal_sidecars_of
 from bidsmill.bids.events import boundary_markers, seconds
 from bidsmill.bids.rules import check_names
 from bidsmill.convert.recording import convert_recording
+from bidsmill.convert.stream_source import stream_of
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats import files, tables
+from bidsmill.formats.stream_names import FOLDER, stream_file
 from bidsmill.sources.place import dataset_root
 from bidsmill.sources.presence import State, read_state, require_files
 
@@ -32,6 +35,7 @@ def convert_batch(
     code: str,
     processes: int = 1,
     only: str | None = None,
+    streams_path: Path | str | None = None,
 ) -> None:
     """Convert the recordings of a batch that are not up to date, and write its manifest.
 
@@ -50,6 +54,8 @@ def convert_batch(
         Worker processes.
     only : str, optional
         Convert this recording, up to date or not, and no other.
+    streams_path : path, optional
+        ``streams/{batch}.json``, where ``windows.source`` names a node.
 
     Raises
     ------
@@ -66,6 +72,7 @@ def convert_batch(
         fetched=files.read_json(fetch_path)["members"],
         annotated=files.read_json(annotate_path)["members"],
         state=read_state(results, plan["batch"]),
+        streamed=None if streams_path is None else files.read_json(streams_path)["members"],
     )
     software = {name: version(name) for name in LIBRARIES}
 
@@ -99,23 +106,34 @@ class ConvertWork:
     fetched: dict[str, dict[str, Any]]
     annotated: dict[str, dict[str, Any]]
     state: State
+    streamed: dict[str, dict[str, Any]] | None = None
 
     def inputs(self, member: batches.Member) -> dict[str, Any]:
         """Return all that the matrix of a recording depends on.
 
         Of the events only those that shape it: place and onset of the chosen ones, and the
-        boundaries. So other labels or tags convert nothing again.
+        boundaries. So other labels or tags convert nothing again. Of a stream the bytes: its
+        file says which node it is, and of what.
         """
         windows = dict(self.settings["windows"])
         windows.pop("events", None)
         return {
             "files": member["files"],
             "alternatives": member["alternatives"],
-            "sidecars": _signal_sidecars(member),
+            "sidecars": signal_sidecars_of(member),
             "settings": {**self.settings, "windows": windows},
             "fetched": self.fetched[member["stem"]],
             "events": self._event_inputs(member["stem"]),
+            **({} if self.streamed is None else {"stream": self._stream_inputs(member["stem"])}),
         }
+
+    def _stream_inputs(self, stem: str) -> list:
+        entry = (self.streamed or {})[stem]
+        node = self.settings["windows"]["source"]
+        written = entry["files"].get(stream_file(stem, node))
+        # Of other nodes nothing: they may change, or fail, and the rows stay what they are.
+        message = entry["message"] if written is None else ""
+        return [message, written, (entry.get("nodes") or {}).get(node)]
 
     def _event_inputs(self, stem: str) -> list:
         if self.annotated[stem]["status"] != "annotated":
@@ -139,21 +157,26 @@ class ConvertWork:
             moved = annotated["reason"] in batches.SOURCE_MOVED
             reason = annotated["reason"] if moved else "not_annotated"
             raise RecordingProblem(reason, annotated["message"])
-        require_files(self.root, {**member["files"], **_signal_sidecars(member)}, self.state)
+        stream = self._stream(member)
+        require_files(self.root, {**member["files"], **signal_sidecars_of(member)}, self.state)
         return convert_recording(
             {**member, "files": fetched["files"]},
             self.root,
             self.results / "events" / f"{stem}.tsv",
             self.results / "matrix" / f"{stem}.parquet",
             self.settings,
+            stream,
         )
 
-
-def _signal_sidecars(member: batches.Member) -> dict[str, str | None]:
-    """Return the sidecars that shape a matrix: all but those of the events."""
-    checksums = member["sidecar_files"]
-    return {name: checksums[name] for name in sorted(checksums) if not _is_events(name)}
-
-
-def _is_events(path: str) -> bool:
-    return path.endswith(("_events.tsv", "_events.json")) or path in ("events.tsv", "events.json")
+    def _stream(self, member: batches.Member) -> tuple[Path, dict[str, Any]] | None:
+        if self.streamed is None:
+            return None
+        entry = self.streamed[member["stem"]]
+        node = self.settings["windows"]["source"]
+        # Another node than that of the rows may be the one that could not be made.
+        if (
+            entry["status"] == "quarantined"
+            and stream_file(member["stem"], node) not in (entry["files"])
+        ):
+            raise RecordingProblem(entry["reason"], entry["message"])
+        return stream_of(self.results / FOLDER, member, node, entry)

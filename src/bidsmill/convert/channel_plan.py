@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from bidsmill.bids.channel_choice import choose_channels, excluded_names
 from bidsmill.bids.channels import Channel
 from bidsmill.convert import spline
-from bidsmill.convert.channels import choose_channels, excluded_names
 from bidsmill.convert.mixing import Interpolation, Mixed, Mixing, Reference
 from bidsmill.convert.montage import FEWEST_SOURCES, Placed, place_on_montage
 from bidsmill.convert.reference import Referenced, find_reference

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bidsmill.convert.chain import block_samples
+from bidsmill.bids.recording_signal import block_samples
 from bidsmill.signal.interpolation import PRODUCT
 from bidsmill.signal.source import Signal
 

@@ -45,7 +45,7 @@ MOVING = {"reference", "filter", "resample"}
 
 def as_recorded(steps: list[dict[str, Any]]) -> bool:
     """Return whether the values behind processing steps are still those of the recorder."""
-    return not any(step["step"] in MOVING for step in steps)
+    return not any(step["step"] in MOVING or step.get("history") for step in steps)
 
 
 class QualityMeter:

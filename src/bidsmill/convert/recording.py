@@ -8,22 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bidsmill.bids.channels import Channel, describe_channels
-from bidsmill.bids.entities import odd_names
+from bidsmill.bids.channel_choice import unknown_exclusions
+from bidsmill.bids.channels import Channel
+from bidsmill.bids.described import (
+    Described,
+    describe_recording,
+    format_name,
+    load_if_rates_differ,
+    source_sha256,
+)
 from bidsmill.bids.events import seconds
-from bidsmill.bids.reading import OpenRecording, open_recording
-from bidsmill.bids.repairs import Repairs
-from bidsmill.bids.sidecars import merged_json, sidecar_conflicts, sidecars_in_use
-from bidsmill.convert.chain import RecordingSignal, build_chain
+from bidsmill.bids.reading import OpenRecording
+from bidsmill.bids.recording_signal import RecordingSignal
+from bidsmill.convert.chain import build_chain
 from bidsmill.convert.channel_plan import channel_rows, plan_channels
-from bidsmill.convert.channels import unknown_exclusions
 from bidsmill.convert.quality import QualityMeter, as_recorded
 from bidsmill.convert.rows import Rows, bad_rows, find_boundaries, place_rows
-from bidsmill.convert.windows import find_cuts
+from bidsmill.convert.stream_source import open_node
+from bidsmill.convert.windows import Cuts, find_cuts
 from bidsmill.convert.writing import write_matrix
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.formats import tables
-from bidsmill.formats.files import canonical_sha256
 from bidsmill.formats.layout import layout_id
 from bidsmill.signal.source import Signal
 
@@ -50,7 +55,12 @@ HARDWARE = (
 
 
 def convert_recording(
-    member: dict[str, Any], root: Path, events_path: Path, output: Path, settings: dict[str, Any]
+    member: dict[str, Any],
+    root: Path,
+    events_path: Path,
+    output: Path,
+    settings: dict[str, Any],
+    stream: tuple[Path, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Convert one recording.
 
@@ -67,6 +77,9 @@ def convert_recording(
     settings : dict
         ``windows``, ``channels``, ``reference``, ``resample``, ``filter`` and ``repairs`` of
         the dataset.
+    stream : (pathlib.Path, dict), optional
+        With ``windows.source``: the file of that node, and its facts (see
+        `bidsmill.convert.stream_source.stream_of`).
 
     Returns
     -------
@@ -78,25 +91,27 @@ def convert_recording(
     RecordingProblem
         If the recording cannot be converted.
     """
-    prepared = prepare_recording(member, root, tables.read_tsv(events_path), settings)
+    prepared = prepare_recording(member, root, tables.read_tsv(events_path), settings, stream)
+    made = prepared.made
     metadata = _metadata(member, prepared, settings)
-    names = [channel.name for channel in prepared.chosen]
-    meter = QualityMeter(metadata, len(prepared.rows.starts), as_recorded(prepared.steps))
+    names = [channel.name for channel in made.chosen]
+    meter = QualityMeter(metadata, len(prepared.rows.starts), as_recorded(made.steps))
     excluded, stated = write_matrix(
-        output, prepared.signal, prepared.rows, names, settings["windows"], metadata, meter
+        output, made.signal, prepared.rows, names, settings["windows"], metadata, meter
     )
-    excluded.update(bad_rows(prepared.opened, prepared.rows, prepared.signal.sfreq))
+    excluded.update(bad_rows(prepared.opened, prepared.rows, made.signal.sfreq, made.t0))
     repairs = prepared.opened.repairs
     return {
         "status": "repaired" if repairs else "converted",
         "reason": "",
         "message": "",
         "repairs": repairs,
-        "conflicts": [*prepared.conflicts, *prepared.opened.warnings],
+        "conflicts": [*made.conflicts, *prepared.opened.warnings],
         "shape": stated["shape"],
         "layout": metadata["layout"],
         "sfreq": metadata["sfreq"],
         "tmin": metadata["tmin"],
+        **({"t0": made.t0} if made.t0 else {}),
         "source_sfreq": prepared.opened.sfreq,
         "source_n_times": prepared.opened.n_times,
         "line_frequency": metadata["line_frequency"],
@@ -109,27 +124,53 @@ def convert_recording(
 
 
 @dataclass
+class Made:
+    """The signal that rows are cut from.
+
+    Attributes
+    ----------
+    signal : Signal
+        What to read.
+    chosen : list of Channel
+        Its channels.
+    steps : list of dict
+        How it was made.
+    conflicts : list of str
+        What is to be told.
+    t0 : float
+        Time of its first sample in s.
+    """
+
+    signal: Signal
+    chosen: list[Channel]
+    steps: list[dict[str, Any]]
+    conflicts: list[str]
+    t0: float = 0.0
+
+
+@dataclass
 class Prepared:
     """A recording that is open, and all that was decided about its matrix."""
 
     opened: OpenRecording
     sidecar: dict[str, Any]
     channels: list[Channel]
-    chosen: list[Channel]
-    conflicts: list[str]
-    signal: Signal
-    steps: list[dict[str, Any]]
+    made: Made
     rows: Rows
 
 
 def prepare_recording(
-    member: dict[str, Any], root: Path, events: pd.DataFrame, settings: dict[str, Any]
+    member: dict[str, Any],
+    root: Path,
+    events: pd.DataFrame,
+    settings: dict[str, Any],
+    stream: tuple[Path, dict[str, Any]] | None = None,
 ) -> Prepared:
     """Open a recording and decide on channels, signal and rows; no sample is read.
 
     Parameters
     ----------
-    member, root, settings
+    member, root, settings, stream
         As for `convert_recording`.
     events : DataFrame of str
         The annotated events.
@@ -139,39 +180,46 @@ def prepare_recording(
     RecordingProblem
         If the recording cannot be converted.
     """
-    repairs = Repairs(**settings["repairs"])
-    opened = open_recording(root, member["data"], repairs)
-    signal_sidecars = {k: v for k, v in member["sidecars"].items() if not k.startswith("events.")}
-    sidecars, told = sidecars_in_use(member["data"], signal_sidecars, repairs)
-    conflicts = [*odd_names(member["data"]), *told]
-    sidecar, told = merged_json(root, sidecars.get(f"{member['datatype']}.json", []), repairs)
-    conflicts += told
-    conflicts += sidecar_conflicts(opened, sidecar, member["datatype"], repairs)
-    channels, told = describe_channels(opened, root, sidecars, repairs)
-    conflicts += told
-    if member["alternatives"]:
-        conflicts.append(f"not read, the same recording: {', '.join(member['alternatives'])}")
-    plan = plan_channels(channels, member["datatype"], settings["channels"], settings["reference"])
-    conflicts += [*plan.notes, *unknown_exclusions(channels, settings["channels"])]
-    conflicts += _load_if_rates_differ(opened, plan.picks)
+    known = describe_recording(member, root, settings["repairs"])
+    opened = known.opened
     cuts = find_cuts(find_boundaries(opened, events), opened.sfreq, opened.n_times)
+    if stream is None:
+        made = _of_recording(member, root, known, cuts, settings)
+    else:
+        made = _of_node(*stream, known, cuts, settings["windows"]["source"])
+    cuts = cuts.on_grid(opened.sfreq, made.signal.sfreq, made.t0)
+    rows = place_rows(made.signal, settings["windows"], events, cuts, made.t0)
+    return Prepared(opened, known.sidecar, known.channels, made, rows)
+
+
+def _of_recording(
+    member: dict[str, Any], root: Path, known: Described, cuts: Cuts, settings: dict[str, Any]
+) -> Made:
+    opened, channels = known.opened, known.channels
+    plan = plan_channels(channels, member["datatype"], settings["channels"], settings["reference"])
+    conflicts = [*known.conflicts, *plan.notes]
+    conflicts += unknown_exclusions(channels, settings["channels"])
+    conflicts += load_if_rates_differ(opened, plan.picks)
     source = plan.apply(RecordingSignal(opened, plan.picks, root, member["data"]))
     segments = cuts.segments(opened.n_times)
     try:
         signal, steps = build_chain(source, segments, settings["filter"], settings["resample"])
     except BidsmillError as problem:
         raise RecordingProblem("filter_impossible", problem.message()) from None
-    cuts = cuts.on_grid(opened.sfreq, signal.sfreq)
-    rows = place_rows(signal, settings["windows"], events, cuts)
-    steps = [*plan.steps, *steps]
-    return Prepared(opened, sidecar, channels, plan.chosen, conflicts, signal, steps, rows)
+    return Made(signal, plan.chosen, [*plan.steps, *steps], conflicts)
+
+
+def _of_node(path: Path, facts: dict[str, Any], known: Described, cuts: Cuts, name: str) -> Made:
+    node = open_node(path, name, facts, known.channels)
+    told = node.told_of(len(cuts.points) + len(cuts.gaps))
+    return Made(node.signal, node.channels, [node.step], [*known.conflicts, *told], node.t0)
 
 
 def _metadata(
     member: dict[str, Any], prepared: Prepared, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the document of the matrix file."""
-    signal, rows, chosen = prepared.signal, prepared.rows, prepared.chosen
+    signal, rows, chosen = prepared.made.signal, prepared.rows, prepared.made.chosen
     names, types, units = zip(*[(c.name, c.type, c.unit) for c in chosen], strict=True)
     return {
         "recording": member["stem"],
@@ -181,7 +229,7 @@ def _metadata(
         "n_times": rows.length,
         "layout": layout_id(names, types, units, signal.sfreq, rows.length),
         "source": _source_facts(member, prepared.opened),
-        "processing": _processing(prepared.steps, settings["windows"], signal, rows),
+        "processing": _processing(prepared.made.steps, settings["windows"], signal, rows),
         "repairs": prepared.opened.repairs,
         "line_frequency": _number(prepared.sidecar.get("PowerLineFrequency")),
     }
@@ -197,50 +245,27 @@ def _detail(
         "events": rows.events,
         "dropped": {str(event): rows.dropped[event] for event in sorted(rows.dropped)},
         "excluded": {str(row): excluded[row] for row in sorted(excluded)},
-        "channels": channel_rows(prepared.channels, prepared.chosen),
+        "channels": channel_rows(prepared.channels, prepared.made.chosen),
         "processing": processing,
         "hardware": {key: prepared.sidecar[key] for key in HARDWARE if key in prepared.sidecar},
     }
 
 
-def _load_if_rates_differ(opened: OpenRecording, picks: list[int]) -> list[str]:
-    """Load a recording whose channels differ in rate: MNE upsamples each block for itself."""
-    own = (opened.raw._raw_extras[0] or {}).get("own")
-    if own is not None:
-        # EDF and BDF are read block by block at any rate; see `readers.edf_samples`.
-        return own.told_of(picks)
-    counts = (opened.raw._raw_extras[0] or {}).get("n_samps")
-    if counts is None or len(counts) == 0:
-        return []
-    selected = opened.raw._raw_extras[0].get("sel", np.arange(len(counts)))
-    used = {int(counts[selected[index]]) for index in picks if index < len(selected)}
-    record = opened.n_times / opened.raw._raw_extras[0]["n_records"]
-    if used <= {record}:
-        return []
-    opened.raw.load_data()
-    return [
-        "channels differ in sampling rate; the slower ones were upsampled by MNE to"
-        f" {opened.sfreq:g} Hz"
-    ]
-
-
 def _source_facts(member: dict[str, Any], opened: OpenRecording) -> dict[str, Any]:
-    files = member["files"]
-    single = files.get(member["data"])
     return {
         "file": member["data"],
-        "sha256": single or canonical_sha256(files),
+        "sha256": source_sha256(member),
         "sfreq": opened.sfreq,
         "n_times": opened.n_times,
-        "format": type(opened.raw).__name__.removeprefix("Raw") or "FIF",
+        "format": format_name(opened),
     }
 
 
 def _processing(steps, windows: dict[str, Any], signal: Signal, rows: Rows) -> list[dict]:
     done = list(steps)
     step = {"step": "windows", **windows, "sfreq": signal.sfreq, "n_times": rows.length}
-    step.pop("baseline", None)
-    step.pop("events", None)
+    for key in ("baseline", "events", "source"):
+        step.pop(key, None)
     done.append(step)
     if windows.get("baseline"):
         done.append({"step": "baseline", "span": windows["baseline"], "mode": "mean"})

@@ -30,6 +30,7 @@ def place_rows(
     windows: dict[str, Any],
     events: Any,
     cuts: Cuts,
+    t0: float = 0.0,
 ) -> Rows:
     """Return the rows of a recording on the output grid.
 
@@ -43,6 +44,8 @@ def place_rows(
         The annotated events, with the column ``chosen``.
     cuts : Cuts
         Where the signal is not continuous.
+    t0 : float
+        Time of the first sample of the signal in s.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def place_rows(
     if windows["kind"] == "fixed":
         rows = _fixed_rows(signal, windows, cuts)
     else:
-        rows = _event_rows(signal, windows, events, cuts)
+        rows = _event_rows(signal, windows, events, cuts, t0)
     if len(rows.starts) == 0:
         raise RecordingProblem(
             "no_windows",
@@ -70,7 +73,9 @@ def _fixed_rows(signal: Signal, windows: dict[str, Any], cuts: Cuts) -> Rows:
     return Rows(starts, length, None, {})
 
 
-def _event_rows(signal: Signal, windows: dict[str, Any], events: Any, cuts: Cuts) -> Rows:
+def _event_rows(
+    signal: Signal, windows: dict[str, Any], events: Any, cuts: Cuts, t0: float
+) -> Rows:
     chosen = np.flatnonzero((events["chosen"] == "yes").to_numpy(bool))
     if len(chosen) == 0:
         raise RecordingProblem(
@@ -82,7 +87,7 @@ def _event_rows(signal: Signal, windows: dict[str, Any], events: Any, cuts: Cuts
         )
     onsets = np.array([seconds(text) for text in events["onset"].iloc[chosen]])
     starts, length, kept, reasons = event_windows(
-        onsets, signal.sfreq, windows["tmin"], windows["tmax"], signal.n_times, cuts
+        onsets - t0, signal.sfreq, windows["tmin"], windows["tmax"], signal.n_times, cuts
     )
     dropped = {int(event): why for event, why in zip(chosen, reasons, strict=True) if why}
     return Rows(starts, length, chosen[kept].tolist(), dropped)
@@ -106,13 +111,13 @@ def find_boundaries(opened: OpenRecording, events: Any) -> list[tuple[float, flo
     return sorted(set(found))
 
 
-def bad_rows(opened: OpenRecording, rows: Rows, sfreq: float) -> dict[int, str]:
-    """Return the rows that touch what the file itself marks as bad."""
+def bad_rows(opened: OpenRecording, rows: Rows, sfreq: float, t0: float = 0.0) -> dict[int, str]:
+    """Return the rows that touch what the file itself marks as bad; `t0`: of sample 0 in s."""
     excluded: dict[int, str] = {}
     for mark in opened.annotations:
         if is_bad(mark.description):
-            low = mark.onset * sfreq
-            high = max(low + 1, (mark.onset + mark.duration) * sfreq)
+            low = (mark.onset - t0) * sfreq
+            high = max(low + 1, (mark.onset + mark.duration - t0) * sfreq)
             touched = np.flatnonzero((rows.starts < high) & (rows.starts + rows.length > low))
             excluded.update({int(row): "bad_segment" for row in touched})
     return excluded

@@ -42,7 +42,7 @@ class Cuts:
             result.extend(itertools.pairwise(borders))
         return [(int(low), int(high)) for low, high in result]
 
-    def on_grid(self, sfreq: float, other: float) -> Cuts:
+    def on_grid(self, sfreq: float, other: float, t0: float = 0.0) -> Cuts:
         """Return the cuts on a grid of another rate.
 
         Parameters
@@ -51,7 +51,16 @@ class Cuts:
             Rates in Hz of this grid and of the other. Sample ``k`` of either stands at ``k``
             divided by its rate; a sample of the other grid lies behind a cut if it stands at or
             after the first sample there.
+        t0 : float
+            Time of the first sample of the other grid in s.
         """
+        if t0:
+            # To 1e-6 of a sample: what stands on the cut lies behind it.
+            shifted = [
+                np.maximum(np.ceil(np.round((cut / sfreq - t0) * other, 6)), 0).astype(np.int64)
+                for cut in (self.points, self.gaps)
+            ]
+            return Cuts(shifted[0], shifted[1].reshape(-1, 2))
         points = [resampled_length(int(point), sfreq, other) for point in self.points]
         gaps = [[resampled_length(int(s), sfreq, other) for s in gap] for gap in self.gaps]
         return Cuts(np.array(points, np.int64), np.array(gaps, np.int64).reshape(-1, 2))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bidsmill.convert.chain import block_samples
+from bidsmill.bids.recording_signal import block_samples
 from bidsmill.convert.quality import QualityMeter
 from bidsmill.convert.rows import Rows
 from bidsmill.formats.files import atomic_path, remove_parts

@@ -17,6 +17,8 @@ CATALOG = "catalog.parquet"
 KINDS = (
     "matrix",
     "sources",
+    "stream",
+    "epocs",
     "anatomy",
     "samples",
     "events",
@@ -88,7 +90,8 @@ def build_manifest(
         Dataset id, and the version that the archive gave it.
     entries : sequence of dict
         One per file: ``kind``, ``name``, ``path`` (in the store), ``size`` (bytes),
-        ``sha256``, and for matrices ``recording``, ``layout`` and ``shape``.
+        ``sha256``, and for matrices ``recording``, ``layout`` and ``shape``; for streams and
+        epocs ``recording`` and ``node``.
     summary : dict
         What the catalogue shows of this version (see `catalog_row`), and ``layouts``.
     """

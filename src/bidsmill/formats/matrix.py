@@ -8,7 +8,6 @@ holds one JSON document that describes the channels and every processing step.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.hashing_file import HashingFile
 from bidsmill.formats.matrix_document import (
     CONTRACT,
     METADATA_KEY,
@@ -80,7 +80,7 @@ class MatrixWriter:
         lists = pa.list_(item, length)
         names = [WIDE_COLUMN] if self.wide else self.channels
         schema = pa.schema([pa.field(name, lists, nullable=False) for name in names])
-        self._file = _HashingFile(path)
+        self._file = HashingFile(path)
         self._writer = FloatListWriter(self._file, schema)
 
     def write_group(self, block: np.ndarray) -> None:
@@ -139,31 +139,6 @@ class MatrixWriter:
         if not self._file.closed:
             self._writer.close({})
             self._file.close()
-
-
-class _HashingFile:
-    """A file open for writing that takes the sha256 of what passes."""
-
-    def __init__(self, path: str | os.PathLike):
-        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close`)
-        self.sha256 = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
-
-    def write(self, content) -> int:
-        self._file.write(content)
-        self.sha256.update(content)
-        self.size += len(content)
-        return len(content)
-
-    def tell(self) -> int:
-        return self.size
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class MatrixFile:

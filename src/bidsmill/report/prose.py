@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,19 +17,39 @@ def processing_prose(settings: dict[str, Any]) -> list[str]:
     settings : dict
         All settings of the dataset.
     """
-    return [
-        sentence
-        for sentence in (
-            _channels(settings["channels"]),
+    windows = settings["windows"]
+    if windows.get("source"):
+        made = [_node(windows["source"], settings["streams"]["nodes"])]
+        values = "Values are float32 in the units that the node gives."
+    else:
+        made = [
             _reference(settings.get("reference")),
             _filter(settings["filter"]),
             _resample(settings["resample"]),
-            _windows(settings["windows"]),
-            _baseline(settings["windows"]),
-            "Values are float32 in SI units; nothing is rescaled or normalised.",
-        )
-        if sentence
+        ]
+        values = "Values are float32 in SI units; nothing is rescaled or normalised."
+    sentences = [
+        _channels(settings["channels"]),
+        *made,
+        _windows(windows),
+        _baseline(windows),
+        values,
     ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _node(source: str, nodes: dict[str, str]) -> str:
+    """Say which node rows are cut from, and how it is made."""
+    if source not in nodes:
+        return "Rows are cut from the stream of the recording, as it was recorded."
+    words, waiting = [source], [source]
+    while waiting:
+        inside = re.findall(r"[A-Za-z][A-Za-z0-9_]*", nodes[waiting.pop(0)])
+        new = [name for name in dict.fromkeys(inside) if name in nodes and name not in words]
+        words += new
+        waiting += new
+    listed = "; ".join(f"`{name}` is `{nodes[name]}`" for name in words)
+    return f"Rows are cut from the node `{source}` of the recording's stream: {listed}."
 
 
 def _channels(channels: dict[str, Any]) -> str:

@@ -29,6 +29,8 @@ class Blockwise(ABC):
     n_channels: int
     n_times: int
     block: int
+    # A block may begin at any multiple of this.
+    step: int = 1
 
     def __init__(self) -> None:
         self._kept: dict[int, np.ndarray] = {}
@@ -54,6 +56,26 @@ class Blockwise(ABC):
             part = self._block(number)[:, offset : offset + stop - position]
             out[:, position - start : position - start + part.shape[1]] = part
             position += part.shape[1]
+        return out
+
+    def read_once(self, start: int, stop: int) -> np.ndarray:
+        """Return samples ``start`` to ``stop`` without the grid: nothing beside them is computed.
+
+        For a caller that has no more of the source than these samples need. They equal those of
+        :meth:`read` up to rounding.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_channels, stop - start), float64
+        """
+        check_span(start, stop, self.n_times)
+        out = np.empty((self.n_channels, stop - start))
+        position = start - start % self.step
+        while position < stop:
+            end = min(position + self.block, stop)
+            part = self._compute(position, end)[:, max(start - position, 0) :]
+            out[:, end - start - part.shape[1] : end - start] = part
+            position = end
         return out
 
     def _block(self, number: int) -> np.ndarray:

@@ -27,6 +27,8 @@ HAMMING_RIPPLE, HAMMING_ATTENUATION_DB = 0.0194, 53.0
 TRANSITION_SHARE, TRANSITION_MINIMUM = 0.25, 2.0
 # MNE-Python's notch_filter: the stop band is 1/200 of the notch, its two transitions 1 Hz together.
 NOTCH_WIDTH_SHARE, NOTCH_TRANSITION = 1 / 200.0, 1.0
+# A kernel of more taps takes gigabytes to design: its edge was meant in another unit.
+MOST_TAPS = 2**24
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def design_band(
     Raises
     ------
     BidsmillError
-        If the edges are absent, not in order, or outside the spectrum.
+        If the edges are absent, not in order, or outside the spectrum, or the filter would be
+        longer than `MOST_TAPS`.
     """
     sfreq = check_rate(sfreq)
     nyquist = sfreq / 2.0
@@ -166,7 +169,15 @@ def _kernel(
     from scipy.signal import firwin
 
     nyquist = sfreq / 2.0
-    length = _odd(max(math.ceil(HAMMING_LENGTH / min(s[2] for s in slopes) * sfreq), 1))
+    narrowest = min(s[2] for s in slopes)
+    if HAMMING_LENGTH / narrowest * sfreq > MOST_TAPS:
+        raise BidsmillError(
+            "The filter is too long",
+            found=f"a transition band of {narrowest:g} Hz at {sfreq:g} Hz",
+            expected=f"at least {HAMMING_LENGTH * sfreq / MOST_TAPS:.2g} Hz",
+            todo="choose a higher edge or a wider transition band, or resample first",
+        )
+    length = _odd(max(math.ceil(HAMMING_LENGTH / narrowest * sfreq), 1))
     kernel = np.zeros(length)
     if passes_nyquist:
         kernel[length // 2] = 1.0

@@ -93,7 +93,8 @@ class Resampled(Blockwise):
             )
         self.reach_seconds += self.kernel.half_width / source.sfreq
         n_outputs = BLOCK * min(1.0, self.sfreq / source.sfreq)
-        self.block = max(int(n_outputs) // self.kernel.period, 1) * self.kernel.period
+        self.step = self.kernel.period
+        self.block = max(int(n_outputs) // self.step, 1) * self.step
         overlap = self.kernel.width + 2 * int(np.ceil(source.sfreq / self.sfreq))
         self._reader = ExtendedReader(source, "edge", keep=overlap)
 

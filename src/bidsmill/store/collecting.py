@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import certificate, files, manifest, tables
 from bidsmill.formats.column_words import PUBLISHED
+from bidsmill.store.collecting_streams import collect_streams
 from bidsmill.store.croissant import croissant_bytes, croissant_path
 from bidsmill.store.licence import license_class
+from bidsmill.store.outgoing import Outgoing
 
 # Tables and pages of a dataset that are published as they are: kind -> file names.
 SINGLE_FILES = {
@@ -36,44 +38,6 @@ REPEATED = (
     "split",
     "hed_version",
 )
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A file that belongs to a version.
-
-    Attributes
-    ----------
-    kind, name : str
-        Kind of the file, and its name in the manifest.
-    source : pathlib.Path
-        Where it is on this machine.
-    path : str
-        Where it stands in the store.
-    size : int
-        Bytes.
-    sha256 : str
-        Of the content that it shall have.
-    facts : dict
-        What the manifest says of it besides.
-    remedy : str
-        What to do if the file on this machine is damaged.
-    """
-
-    kind: str
-    name: str
-    source: Path
-    path: str
-    size: int
-    sha256: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    remedy: str = "run snakemake again; it makes the file"
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """What the manifest says of the file."""
-        stated = {key: getattr(self, key) for key in ("kind", "name", "path", "size", "sha256")}
-        return {**stated, **self.facts}
 
 
 @dataclass(frozen=True)
@@ -110,7 +74,9 @@ class Collected:
         return sorted({self.manifest_path, *(file.path for file in self.files)})
 
 
-def collect(results: Path, convert_paths: list[Path], dataset: str) -> Collected:
+def collect(
+    results: Path, convert_paths: list[Path], dataset: str, *, streams: bool = True
+) -> Collected:
     """Return the version that the results of a dataset make; nothing is sent.
 
     Parameters
@@ -121,6 +87,8 @@ def collect(results: Path, convert_paths: list[Path], dataset: str) -> Collected
         ``convert/{batch}.json`` of all batches.
     dataset : str
         Dataset id.
+    streams : bool
+        Whether streams and epocs belong to it.
 
     Raises
     ------
@@ -135,7 +103,8 @@ def collect(results: Path, convert_paths: list[Path], dataset: str) -> Collected
     outgoing = [_matrix(dataset, results, s, made[s], remedies[s]) for s in sorted(made)]
     sources = _sources(dataset, results, sorted(made))
     columns = _write_samples(results, outgoing)
-    outgoing += [*sources, *_tables(dataset, results)]
+    streamed = collect_streams(dataset, results, convert_paths) if streams else []
+    outgoing += [*sources, *streamed, *_tables(dataset, results)]
     summary = _summary(results, made, outgoing)
     outgoing.append(_croissant(dataset, results, summary["layouts"], outgoing, columns))
     snapshot = files.read_json(results / "plan" / "dataset.json")["snapshot"]

@@ -44,6 +44,7 @@ def publish_dataset(
     store: str,
     connection: dict[str, Any] | None = None,
     license_allowed: bool = False,
+    streams: bool = True,
 ) -> dict[str, int]:
     """Publish the results of a dataset and write what was published to ``published.json``.
 
@@ -68,6 +69,8 @@ def publish_dataset(
         ``kms_key``, ``storage_class``, ``connections``.
     license_allowed : bool
         Whether the config names the dataset under ``allow_license``.
+    streams : bool
+        Whether its streams and epocs are published, if it has any.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def publish_dataset(
         files.write_json(published_path, refused)
         return {}
     connection = connection or {}
-    version = collect(results, convert_paths, dataset)
+    version = collect(results, convert_paths, dataset, streams=streams)
     storage = open_storage(store, **connection)
     connections = connection.get("connections") or CONNECTIONS
     try:
@@ -110,6 +113,7 @@ def publish_plan(
     store: str,
     connection: dict[str, Any] | None = None,
     license_allowed: bool = False,
+    streams: bool = True,
 ) -> dict[str, Any]:
     """Return what `publish_dataset` would do; nothing is written to the store.
 
@@ -127,7 +131,7 @@ def publish_plan(
     """
     connection = connection or {}
     refused = None if license_allowed else _refusal(results, dataset)
-    version = collect(results, convert_paths, dataset)
+    version = collect(results, convert_paths, dataset, streams=streams)
     storage = open_storage(store, **connection)
     latest, known = known_files(storage, dataset)
     connections = connection.get("connections") or CONNECTIONS

@@ -61,6 +61,7 @@ def _publish(
             "store": config["store"],
             "connection": config["publish"],
             "license_allowed": dataset in config["allow_license"],
+            "streams": bool((config["datasets"][dataset].get("streams") or {}).get("publish")),
         }
         converted = _converted(results)
         if options.dry_run:

@@ -128,7 +128,7 @@ def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:
     merged = _merged(copy.deepcopy(defaults), own)
     filled = _filled(merged, shape, schema)
     filled["windows"] = _filled_windows(filled.get("windows"), schema)
-    return filled
+    return _with_rows_written(filled)
 
 
 def _simulated(own: dict, schema: dict) -> dict[str, Any]:
@@ -170,12 +170,22 @@ def _filled_windows(windows: dict | None, schema: dict) -> dict | None:
         return None
     shape = schema["$defs"]["windows"]
     branch = shape["then"] if windows["kind"] == "fixed" else shape["else"]
-    defaults = {
-        key: wanted["default"]
+    shapes = {
+        key: _target(wanted, schema)
         for key, wanted in branch["properties"].items()
-        if isinstance(wanted, dict) and "default" in wanted
+        if isinstance(wanted, dict)
     }
+    defaults = {key: shape["default"] for key, shape in shapes.items() if "default" in shape}
     return {**defaults, **windows}
+
+
+def _with_rows_written(filled: dict) -> dict:
+    """Let the node that rows are cut from be one of those that become files."""
+    source = (filled["windows"] or {}).get("source")
+    streams = filled["streams"]
+    if not source or streams is None or source in (*streams["write"], "raw"):
+        return filled
+    return {**filled, "streams": {**streams, "write": [*streams["write"], source]}}
 
 
 def _target(shape: dict, schema: dict) -> dict:

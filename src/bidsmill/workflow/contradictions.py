@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bidsmill.workflow.label_problems import label_problems
+from bidsmill.workflow.stream_problems import stream_problems
 
 Settings = dict[str, Any]
 
@@ -37,7 +38,7 @@ def contradictions(settings: Settings) -> list[str]:
     list of str
         Each begins with the key.
     """
-    parts = (_source, _windows, _labels, _channels, _split, _filter)
+    parts = (_source, _windows, _labels, _channels, _split, _filter, stream_problems)
     return [text for part in parts for text in part(settings)]
 
 

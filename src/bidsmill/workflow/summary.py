@@ -95,9 +95,27 @@ def _dataset_lines(dataset: str, results: Path) -> list[str]:
         lines.append(f"  quarantined  {row['recording']}: {row['reason']}: {row['message']}")
     if len(bad) > MOST_QUARANTINED:
         lines.append(f"  ... and {len(bad) - MOST_QUARANTINED} more in {table}")
+    lines.extend(_streams(results, {row["recording"] for row in bad}))
     if (results / "report.html").is_file():
         lines.append(f"  report       {results}/report.html")
     return [*lines, *_refusal(dataset, results)]
+
+
+def _streams(results: Path, told: set[str]) -> list[str]:
+    """Say which recordings have no streams, or lack a node, beside those that were told of."""
+    members: dict[str, dict] = {}
+    for path in sorted((results / "streams").glob("b*.json")):
+        members |= json.loads(path.read_bytes()).get("members", {})
+    if not members:
+        return []
+    bad = {stem: entry for stem, entry in members.items() if entry["status"] == "quarantined"}
+    lines = [f"  streams      {len(members) - len(bad)} of {len(members)} recordings"]
+    new = sorted(bad.keys() - told)
+    for stem in new[:MOST_QUARANTINED]:
+        lines.append(f"  no stream    {stem}: {bad[stem]['reason']}: {bad[stem]['message']}")
+    if len(new) > MOST_QUARANTINED:
+        lines.append(f"  ... and {len(new) - MOST_QUARANTINED} more in {results}/streams")
+    return lines
 
 
 def _refusal(dataset: str, results: Path) -> list[str]:

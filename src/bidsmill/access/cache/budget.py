@@ -32,7 +32,9 @@ COUNTED_SECONDS = 60
 UNUSED_SECONDS = 86400
 # A copy of a file is looked up and then opened: it stays at least for so long.
 IN_USE_SECONDS = 600
-EVICTED = ("matrix", "part", "file", "search", "temporary")
+# What has a record beside it, and the suffix of the file itself.
+ARRAYS = {"matrix": ".npy", "part": ".npy", "stream": ".arrow"}
+EVICTED = (*ARRAYS, "file", "search", "temporary")
 # What is read as a whole, and made or fetched again where it is missing.
 WHOLE = ("search", "store")
 
@@ -44,11 +46,12 @@ class Kept:
     Attributes
     ----------
     kind : str
-        ``matrix`` (decoded), ``part`` (some channels or rows of one), ``file`` (a verified
+        ``matrix`` (decoded), ``part`` (some channels or rows of one), ``stream`` (as an Arrow
+        file), ``file`` (a verified
         file of a remote store), ``search`` (an index), ``store`` (what was last seen of a
         remote store), ``temporary`` (what a killed process left, or one at work is writing).
     path : pathlib.Path
-        The file; of a matrix its ``.npy``.
+        The file; of a matrix its ``.npy``, of a stream its ``.arrow``.
     bytes : int
         With its record.
     used : float
@@ -159,7 +162,8 @@ def contents(folder: Path) -> list[Kept]:
 
 
 def _walk(folder: Path) -> Iterator[Kept | None]:
-    for kind in ("matrix", "part", "file", "search", "store"):
+    for kind in (*ARRAYS, "file", "search", "store"):
+        suffix = ARRAYS.get(kind, "")
         for base, _, names in os.walk(folder / kind):
             inside = set(names)
             for name in names:
@@ -167,11 +171,11 @@ def _walk(folder: Path) -> Iterator[Kept | None]:
                 if name.startswith("."):
                     if name.endswith(files.PART_SUFFIX):
                         yield _kept("temporary", path)
-                elif kind not in ("matrix", "part"):
+                elif kind not in ARRAYS:
                     yield _kept(kind, path)
-                elif name.endswith(".npy"):
+                elif name.endswith(suffix):
                     yield _kept(kind, path, path.with_suffix(".json"))
-                elif name.endswith(".json") and f"{name[:-5]}.npy" not in inside:
+                elif name.endswith(".json") and f"{name[:-5]}{suffix}" not in inside:
                     yield _kept("temporary", path)  # its array was removed, or comes right now
 
 
@@ -231,7 +235,7 @@ def _remove(folder: Path, kept: Kept, at_any_time: tuple[str, ...] = ()) -> bool
     """Remove one thing unless it is in use. Returns whether it is gone."""
     age = time.time() - kept.used
     try:
-        if kept.kind in ("matrix", "part"):
+        if kept.kind in ARRAYS:
             return _evict(folder, kept, age)
         needed = ABANDONED_SECONDS if kept.kind == "temporary" else IN_USE_SECONDS
         if kept.kind not in at_any_time and age < needed:
@@ -243,8 +247,8 @@ def _remove(folder: Path, kept: Kept, at_any_time: tuple[str, ...] = ()) -> bool
 
 
 def place_of(kept: Kept) -> Place:
-    """Return the place of a matrix or a part."""
-    sha256 = kept.path.stem if kept.kind == "matrix" else kept.path.parent.name
+    """Return the place of a matrix, a part or a stream."""
+    sha256 = kept.path.parent.name if kept.kind == "part" else kept.path.stem
     return Place(sha256, kept.path)
 
 
@@ -276,7 +280,7 @@ def damaged(folder: Path) -> list[Kept]:
     """
     found = []
     for kept in contents(folder):
-        if kept.kind in ("matrix", "part", "file") and not _is_right(kept):
+        if kept.kind in (*ARRAYS, "file") and not _is_right(kept):
             found.append(kept)
             _discard(folder, kept)
     return found

@@ -77,7 +77,7 @@ class Place:
     sha256 : str
         Of the Parquet file.
     array : pathlib.Path
-        The ``.npy`` file.
+        The ``.npy`` file; of a stream the ``.arrow`` file.
     """
 
     sha256: str
@@ -109,6 +109,11 @@ def part_place(folder: Path, sha256: str, channels: Sequence[int], groups: Seque
     chosen = json.dumps([list(map(int, channels)), list(map(int, groups))])
     key = hashlib.sha256(chosen.encode()).hexdigest()[:32]
     return Place(sha256, files.inside(folder / "part", f"{sha256}/{key}.npy"))
+
+
+def stream_place(folder: Path, sha256: str) -> Place:
+    """Return where the samples of the stream of this sha256 are, or would be, as an Arrow file."""
+    return Place(sha256, files.inside(folder / "stream", f"{sha256}.arrow"))
 
 
 def lock_path(folder: Path, sha256: str) -> Path:
@@ -187,8 +192,7 @@ def _is_as_written(found: os.stat_result, record: dict[str, Any]) -> bool:
 def mapped(place: Place, shape: Sequence[int]) -> np.ndarray | None:
     """Map an entry, or return None where there is none that is whole and right.
 
-    The first map of a process marks the entry as used. An array that changed since its record
-    was written, or whose record lacks a time, is compared with the checksum of the record.
+    The first map of a process marks the entry as used.
 
     Parameters
     ----------
@@ -201,6 +205,19 @@ def mapped(place: Place, shape: Sequence[int]) -> np.ndarray | None:
     -------
     ndarray of float32, read-only, or None
         While it lives, a shared lock is held on the file: nobody evicts it.
+    """
+    content = mapped_content(place)
+    array = None if content is None else _array(content, shape)
+    if array is not None:
+        mark_used(place)
+    return array
+
+
+def mapped_content(place: Place) -> mmap.mmap | None:
+    """Map the file of an entry (see `mapped`).
+
+    A file that changed since its record was written, or whose record lacks a time, is compared
+    with the checksum of the record.
     """
     record = read_record(place)
     if record is None:
@@ -215,13 +232,9 @@ def mapped(place: Place, shape: Sequence[int]) -> np.ndarray | None:
                 return None
             if not _is_as_written(found, record) and not _complete(place, record, file):
                 return None
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError):  # mmap: an empty file is a ValueError
         return None
-    array = _array(content, shape)
-    if array is not None:
-        _mark_used(place)
-    return array
 
 
 def _complete(place: Place, record: dict[str, Any], file: Any) -> bool:
@@ -240,7 +253,8 @@ def _complete(place: Place, record: dict[str, Any], file: Any) -> bool:
     return True
 
 
-def _mark_used(place: Place) -> None:
+def mark_used(place: Place) -> None:
+    """Note that an entry is used now."""
     with suppress(OSError):
         os.utime(place.record)
 

@@ -139,6 +139,29 @@ class StoreReader:
         except Unreachable as error:
             raise self.with_hint(error) from None
 
+    def paged_path(self, entry: dict[str, Any], progress: Progress | None = None) -> Path:
+        """Return a file on this machine whose pages are verified when they are read.
+
+        Its size is compared with the manifest, and where it is downloaded its sha256; to hash it
+        at every opening would take longer than most reads.
+
+        Parameters
+        ----------
+        entry, progress
+            As for `verified_path`.
+
+        Raises
+        ------
+        BidsmillError
+            As for `verified_path`.
+        """
+        local = self.storage.local_path(entry["path"])
+        if local is not None:
+            check_size(entry, local)
+            return local
+        copy = self.copies.whole(entry)
+        return self.verified_path(entry, progress) if copy is None else copy
+
     def open_ranges(self, entry: dict[str, Any]) -> RangeFile:
         """Return a file that is read by byte ranges, for PyArrow.
 

@@ -29,6 +29,7 @@ from bidsmill.storage.options import STORE_HELP, add_connection_options, connect
 KINDS = {
     "matrix": "decoded matrices",
     "part": "some channels or rows",
+    "stream": "mapped streams",
     "file": "tables and documents",
     "search": "search indexes",
     "store": "last seen catalogues",

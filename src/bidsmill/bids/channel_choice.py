@@ -1,4 +1,4 @@
-"""Which channels of a recording go into its matrix; decided from the recording alone."""
+"""Which channels of a recording are asked for; decided from the recording alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATA_TYPES: dict[str, list[set[str]]] = {
 def choose_channels(
     channels: list[Channel], datatype: str, settings: dict[str, Any]
 ) -> list[Channel]:
-    """Return the channels of the matrix, in its column order.
+    """Return the chosen channels, in column order.
 
     Parameters
     ----------
