@@ -13,15 +13,16 @@ TVB_VENV := .tvb
 RUN_TESTS = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-long check bench docs lock clean
+.PHONY: help setup demo test test-long check bench docs site lock clean
 
 help:
 	@echo "make demo       set up, convert the sample dataset, say what came out"
-	@echo "make test       set up and run the tests (at most 15 minutes after set-up)"
+	@echo "make test       set up and run the tests (some 20 minutes on two cores after set-up)"
 	@echo "make test-long  the same with the full counts"
 	@echo "make check      lint, format and types"
 	@echo "make bench      measure against peers; writes benchmarks/results/*.json"
 	@echo "make docs       write docs/failures.md and the table of operations from the registries"
+	@echo "make site       build the documentation as a static site in site/"
 	@echo "make lock       pin the dependencies of pyproject.toml in requirements.lock"
 	@echo "make clean      remove results, caches and the virtual environment"
 
@@ -77,12 +78,17 @@ bench: $(VENV)/.ready $(VENV)/.torch
 docs: $(VENV)/.ready
 	$(BIN)/python docs/make_failures.py
 	$(BIN)/python docs/make_operations.py
+	$(BIN)/python docs/make_scale.py
+
+site: $(VENV)/.ready
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html, or for the search: python -m http.server --directory site"
 
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra hed --extra simulate --extra test \
-	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	  --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra hed --extra simulate \
+	  --extra docs --extra test --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean:
-	rm -rf results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV) $(TVB_VENV)
+	rm -rf results site .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV) $(TVB_VENV)

@@ -23,6 +23,9 @@ if not workflow.config_settings.configfiles:
     configfile: workflow.source_path("config/config.yaml")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/simulate_inputs.smk"
 
@@ -61,6 +64,8 @@ rule report:
     localrule: True
 
 
+include: "workflow/rules/resources.smk"
+include: "workflow/rules/fetch_inputs.smk"
 include: "workflow/rules/lock.smk"
 include: "workflow/rules/fetch.smk"
 include: "workflow/rules/validate.smk"
@@ -85,6 +90,13 @@ include: "workflow/rules/report_simulated.smk"
 include: "workflow/rules/export_mat.smk"
 include: "workflow/rules/publish_inputs.smk"
 include: "workflow/rules/publish.smk"
+
+
+# What needs the network: before jobs go to machines that have none.
+rule fetched:
+    input:
+        *[fetched_of(dataset) for dataset in DATASETS],
+    localrule: True
 
 
 onstart:

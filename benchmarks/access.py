@@ -102,6 +102,7 @@ def write_matrix(root: Path, name: str, layout_id: str, block: np.ndarray) -> di
 
 
 def store_file(root: Path, kind: str, path: Path, dataset: str = "random") -> dict:
+    """Move a file to its place in a store, and return its entry of the manifest."""
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     stored = manifest.stored_path(dataset, kind, path.name, sha256)
@@ -127,12 +128,18 @@ def publish(root: Path, dataset: str, entries: list[dict], rows: int, layout_id:
     counts = {"recordings": RECORDINGS, "converted": RECORDINGS, "quarantined": 0}
     counts |= {"subjects": RECORDINGS, "rows": rows, "layouts": {layout_id: described}}
     content = manifest.build_manifest(dataset, "1", entries, summary | counts)
+    write_version(root, dataset, content)
+
+
+def write_version(root: Path, dataset: str, content: dict) -> str:
+    """Write manifest and pointer of the only version of a dataset, and return its name."""
     encoded = files.json_bytes(content)
     version = manifest.version_of("1", encoded)
     files.write_bytes(root / manifest.manifest_path(dataset, version), encoded)
     files.write_json(
         root / manifest.pointer_path(dataset), manifest.new_pointer(None, version, "1", "-")
     )
+    return version
 
 
 def write_catalog(root: Path, datasets: list[str]) -> None:

@@ -16,7 +16,6 @@ from a sample of rows. Both ways have imported hedtools and parsed the schemas.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import statistics
@@ -30,9 +29,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from access import store_file, write_version
 
 import bidsmill
-from bidsmill.formats import files, hed_strings, manifest, tables
+from bidsmill.formats import hed_strings, manifest, tables
 
 DATASETS, RECORDINGS, ROW_SHARE, SAMPLED = 10, 100, 0.4, 4000
 VERSIONS = ["8.3.0", "8.4.0"]
@@ -114,35 +114,16 @@ def publish(root: Path, dataset: str, events: pd.DataFrame, version: str) -> dic
     tables.write_parquet(scratch / "samples.parquet", samples)
     for kind, frame in (("events", events), ("recordings", recordings)):
         tables.write_tsv(scratch / f"{kind}.tsv", frame)
-    entries = [store_file(root, dataset, path) for path in sorted(scratch.iterdir())]
+    entries = [
+        store_file(root, path.name.partition(".")[0], path, dataset)
+        for path in sorted(scratch.iterdir())
+    ]
     counts = dict.fromkeys(("recordings", "converted", "subjects"), len(names))
     summary: dict[str, Any] = {"hed_version": version, "layouts": {}, "labels": {}, **counts}
     content = manifest.build_manifest(
         dataset, "1", entries, {**summary, "quarantined": 0, "rows": len(samples)}
     )
-    encoded = files.json_bytes(content)
-    stored = manifest.version_of("1", encoded)
-    files.write_bytes(root / manifest.manifest_path(dataset, stored), encoded)
-    files.write_json(
-        root / manifest.pointer_path(dataset), manifest.new_pointer(None, stored, "1", "-")
-    )
-    return manifest.catalog_row(content, stored)
-
-
-def store_file(root: Path, dataset: str, path: Path) -> dict:
-    content = path.read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    kind = path.name.partition(".")[0]
-    stored = manifest.stored_path(dataset, kind, path.name, sha256)
-    files.write_bytes(root / stored, content)
-    path.unlink()
-    return {
-        "kind": kind,
-        "name": path.name,
-        "path": stored,
-        "size": len(content),
-        "sha256": sha256,
-    }
+    return manifest.catalog_row(content, write_version(root, dataset, content))
 
 
 class PlainWay:

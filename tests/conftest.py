@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,24 @@ def pytest_collection_modifyitems(config, items):
 def root() -> Path:
     """Return the root of the project."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def schema(root):
+    """Return the schema of the config. Not to be changed."""
+    from bidsmill.workflow.config import load_schema
+
+    return load_schema(root / "workflow" / "schemas" / "config.schema.yaml")
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """Return PyTorch, which is not part of the pinned packages."""
+    if importlib.util.find_spec("torch") is None:
+        absent("torch is not installed")
+    import torch
+
+    return torch
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from bidsmill.errors import BidsmillError, RecordingProblem
+from bidsmill.errors import BidsmillError, DiskFull, RecordingProblem
 from bidsmill.formats import files, receipts
+from bidsmill.formats.space import FULL
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,13 @@ def update(
     on_bad_recording: str = "quarantine",
     processes: int = 1,
     only: str | None = None,
+    holds: Callable[[dict[str, Any]], bool] | None = None,
 ) -> dict[str, Any]:
     """Bring the results of one batch up to date, and return its manifest.
 
     A member whose receipt matches is left alone; the files of recordings that belong to this
     batch but are no longer in its plan are removed. One bad recording never stops the others.
-    A recording that failed unexpectedly (a full disk, a bug) is tried again.
+    A recording that failed unexpectedly (a disk that does not answer, a bug) is tried again.
 
     Parameters
     ----------
@@ -93,11 +95,15 @@ def update(
         Worker processes.
     only : str, optional
         Treat this member, up to date or not, and no other.
+    holds : callable, optional
+        Whether a receipt whose fingerprint matches still says what would be decided now.
 
     Raises
     ------
     BidsmillError
         If recordings failed and `on_bad_recording` is ``fail``, or a worker was killed.
+    DiskFull
+        If there is no room for a result. What is done stays done.
     """
     members = plan["members"]
     if only is None:
@@ -107,7 +113,10 @@ def update(
     for member in members:
         wanted = fingerprint(member)
         receipt = receipts.current_receipt(folder / f"{member['stem']}.json", wanted)
-        if receipt and receipt.get("reason") in PASSING and only is None:
+        doubtful = receipt and (
+            receipt.get("reason") in PASSING or (holds is not None and not holds(receipt))
+        )
+        if doubtful and only is None:
             receipt = None
         if member["stem"] == only or (receipt is None and only is None):
             stale.append((member, wanted))
@@ -185,6 +194,9 @@ def _treat_in_processes(stale, folder, work, processes):
                     found=f"{jobs[job]} or a recording beside it was being treated",
                     todo="run again with fewer cores; what is done stays done",
                 ) from None
+            except DiskFull:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
             yield jobs[job], *result
 
 
@@ -200,9 +212,17 @@ def _treat_one(
         files.json_bytes(content)
     except RecordingProblem as problem:
         content = quarantined(problem.code, problem.message())
+    except DiskFull:
+        raise
     except BidsmillError as problem:
         content = quarantined("unusable", problem.message())
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise DiskFull(
+                f"the disk is full; the result of {member['stem']} was not written",
+                file=folder,
+                todo="make room and run again: what is done stays done",
+            ) from None
         trace = traceback.format_exc()
         content = quarantined("internal_error", f"{type(error).__name__}: {error}")
     _remove_files(receipt, keep=content.get("files", {}))

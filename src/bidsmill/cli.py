@@ -23,10 +23,12 @@ from bidsmill.errors import BidsmillError
 from bidsmill.formats.numbers import counted
 from bidsmill.simulate.export.command import add_extract_command
 from bidsmill.split.audit.command import add_audit_command
+from bidsmill.store.catalogue.command import add_catalogue_command
 from bidsmill.store.gc_command import add_gc_command
 from bidsmill.store.publish_command import add_publish_command
 from bidsmill.streams.import_command import add_import_commands
 from bidsmill.version import __version__
+from bidsmill.workflow.run_command import add_run_command
 
 CONFIG = Path("config") / "config.yaml"
 EPILOG = """\
@@ -36,7 +38,7 @@ start with:
   bidsmill COMMAND --help          what a command does, with an example
 
 STORE is a folder, or s3://bucket/prefix. exit codes: 0 done; 1 a fault was found
-(verify, audit, gc), or the work failed (publish, lock, split, hed-template, manifest,
+(verify, audit, gc), or the work failed (run, publish, lock, split, hed-template, manifest,
 extract-labeled-data, import-ant, import-tdt); 2 no answer: wrong arguments, no such store or
 dataset, no permission, no network; 130 interrupted."""
 SCHEMA = Path("workflow") / "schemas" / "config.schema.yaml"
@@ -128,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         add_verify_command,
         _add_audit,
         _add_gc,
+        _add_catalogue,
+        _add_run,
         _add_publish,
         _add_lock,
         _add_split,
@@ -148,6 +152,11 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
 def _add_gc(commands: argparse._SubParsersAction) -> None:
     add_gc_command(commands)
     _refuse_what_is_no_store(commands.choices["gc"])
+
+
+def _add_catalogue(commands: argparse._SubParsersAction) -> None:
+    add_catalogue_command(commands)
+    _refuse_what_is_no_store(commands.choices["catalogue"])
 
 
 def _refuse_what_is_no_store(command: argparse.ArgumentParser) -> None:
@@ -176,6 +185,11 @@ def _belongs_to_the_pipeline(command: argparse.ArgumentParser) -> None:
             ) from None
 
     command.set_defaults(action=checked)
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    add_run_command(commands, _config)
+    _belongs_to_the_pipeline(commands.choices["run"])
 
 
 def _add_publish(commands: argparse._SubParsersAction) -> None:

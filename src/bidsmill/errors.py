@@ -43,6 +43,10 @@ class BidsmillError(Exception):
         return _rebuild, (type(self), self.__dict__.copy())
 
 
+class DiskFull(BidsmillError):
+    """No room on the disk: the job ends, and no recording is to blame."""
+
+
 class RecordingProblem(BidsmillError):
     """A reason why one recording cannot be converted; it is quarantined, its neighbours go on.
 

@@ -31,13 +31,13 @@ from bidsmill.workflow.validation import validate_locked
 ROOT = Path(__file__).resolve().parents[2]
 # The settings that the rules hand to a stage; receipts remember them.
 ORIGIN = ("source", "path", "id", "url", "manifest")
-OF_LOCK = (*ORIGIN, "version", "include", "folders", "endpoint", "profile", "fetch")
-OF_FETCH = (*ORIGIN, "endpoint", "profile", "fetch")
+OF_LOCK = (*ORIGIN, "version", "include", "folders", "endpoint", "profile", "fetch", "limits")
+OF_FETCH = (*ORIGIN, "endpoint", "profile", "fetch", "limits")
 OF_ANNOTATE = ("windows", "annotations", "repairs", "hed")
 OF_COLLATE = ("labels", "quality", "repairs", "hed")
 OF_CONVERT = (
     *("source", "path", "windows", "channels", "reference", "resample", "filter"),
-    *("repairs", "on_bad_recording"),
+    *("repairs", "limits", "on_bad_recording"),
 )
 OF_STREAM = ("source", "path", "channels", "repairs", "streams", "on_bad_recording")
 NOT_DESCRIBED = ("endpoint", "profile", "fetch")
@@ -124,7 +124,6 @@ class Stages:
             plan, fetched, annotated, streamed, converted = paths
             annotate_batch(
                 plan,
-                self.overview,
                 fetched,
                 annotated,
                 settings=self.own(OF_ANNOTATE),

@@ -89,8 +89,7 @@ def chain(sample_run, s3_server, tmp_path_factory):
     withheld = write_dataset(folder / "withheld", ("01", "02"))
     description = {**DESCRIPTION, "License": "CC BY-NC-ND 4.0"}
     (withheld / "dataset_description.json").write_text(json.dumps(description))
-    config = yaml.safe_load((run.project / "config" / "config.yaml").read_text())
-    del config["simulation"]
+    config = yaml.safe_load((folder / "own.yaml").read_text())
     config["store"] = ADDRESS
     config["publish"] = {"endpoint": s3_server.endpoint, "connections": 4}
     settings = {**SETTINGS, "split": {"fallback": "session"}}
@@ -132,6 +131,29 @@ def test_values_are_those_of_a_local_run(chain, tmp_path):
     assert same(found, arrays(local))
     assert written_rows(chain.local, local).tobytes() == found[0].tobytes()
     assert f'bidsmill.open("{ADDRESS}", endpoint="{chain.server.endpoint}")' in chain.printed
+
+
+def test_objects_are_the_files_of_a_local_run_and_nothing_tells_the_key(chain):
+    client, prefix = chain.server.client(), ADDRESS.removeprefix(f"s3://{BUCKET}/")
+    content = {
+        key.removeprefix(f"{prefix}/"): client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        for key in chain.objects()
+    }
+    local = {p.relative_to(chain.local).as_posix(): p for p in chain.local.rglob("[!.]*.*")}
+    assert set(content) == set(local)
+    differing = {name for name, path in local.items() if content[name] != path.read_bytes()}
+    # The pointer has the time of its own publication; the catalogue, that of the pointer.
+    written_anew = {"datasets/sample/latest.json", "catalog.parquet", "index.html"}
+    assert differing <= written_anew
+    told = {path: path.read_bytes() for path in files_below(chain.run.folder)} | content
+    told["printed"] = chain.printed.encode()
+    secret = chain.server.secret_key.encode()
+    assert [name for name, text in told.items() if secret in text] == []
+
+
+def files_below(folder: Path) -> list[Path]:
+    found = [Path(base) / name for base, _, names in os.walk(folder) for name in names]
+    return [path for path in found if path.is_file()]
 
 
 def test_a_licence_keeps_one_dataset_out_and_no_other(chain, tmp_path):

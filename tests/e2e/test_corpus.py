@@ -36,6 +36,7 @@ def made_by_the_workflow(corpus: Path, folder: Path, root: Path, config: dict) -
     return run.bytes_of_results()
 
 
+@pytest.mark.long
 def test_the_workflow_makes_the_same_of_the_broken_dataset(corpus, corpus_run, tmp_path, root):
     chosen = {"broken": FIXED_WINDOWS["datasets"]["broken"]}
     config = {**FIXED_WINDOWS, "datasets": chosen, "allow_license": list(chosen)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from runs import Run, differing
 from servers.archive import Archive
 from servers.authority import Authority
 from stages import run_stages
+from tutorials import IN_THIS_PROCESS, lines_not_printed, run_tutorial
 
 import bidsmill
 from bidsmill.workflow.config import load_schema, resolve
@@ -23,14 +25,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "docs/how-to.md", "docs/sources.md", "docs/hed.md", "docs/split.md"]
 PAGES += ["docs/reading.md", "docs/commands.md", "docs/other-readers.md", "docs/matlab.md"]
 PAGES += ["docs/simulation.md", "docs/simulation-files.md", "docs/streams.md", "docs/dspant.md"]
+PAGES += ["docs/scale.md", "docs/catalogue.md"]
+# Pages whose Python blocks are one program, and whose text shows parts of what is printed.
+TUTORIALS = ["docs/start.md", "docs/tutorial-curators.md", "docs/tutorial-researchers.md"]
+TUTORIALS += ["docs/tutorial-simulation.md", "docs/tutorial-matlab.md", "docs/how-to-extend.md"]
 # A page on recordings that do not travel with the project.
 GESTURES = "docs/gestures.md"
 # Pages on which a block of text shows what the block before it prints.
 SHOWN = ["docs/split.md", "docs/other-readers.md", GESTURES]
 FAILURES = ["docs/failures.md", "docs/failures.template.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOTEBOOK = "docs/notebook/hackathon.ipynb"
 # Blocks of MATLAB are run in Octave by tests/unit/test_matlab.py.
 NOT_RUN = {"", "mermaid", "text", "bibtex", "matlab"}
+CATALOGUE = ("results/store/catalog.parquet", "results/store/index.html")
 DEMO = ("sh", "make demo\n")
 
 
@@ -183,10 +191,11 @@ def test_one_process_gives_the_same_bytes(demo, tmp_path):
     expected = {
         name: content
         for name, content in demo.bytes_of_results().items()
-        if "spikes" not in Path(name).parts and Path(name).name != "catalog.parquet"
+        if "spikes" not in Path(name).parts and name not in CATALOGUE
     }
     made = Run(tmp_path, demo.project).bytes_of_results()
-    del made["results/store/catalog.parquet"]
+    for name in CATALOGUE:
+        del made[name]
     assert differing(made, expected) == set()
 
 
@@ -211,6 +220,15 @@ def test_every_block_of_the_page_runs(checkout, sample, page, request):
             assert printed == code
 
 
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_the_tutorial_runs_and_shows_what_it_prints(checkout, demo, page):
+    here = page in IN_THIS_PROCESS and os.environ.get("BIDSMILL_LONG") != "1"
+    commands = [b for b in blocks(page) if b[0] not in NOT_RUN and b != DEMO]
+    printed = demo.printed + run_tutorial(commands, checkout, run_block, in_this_process=here)
+    shown = [code for language, code in blocks(page) if language == "text"]
+    assert lines_not_printed(shown, printed) == []
+
+
 @pytest.mark.parametrize("runs", ["here", pytest.param("snakemake", marks=pytest.mark.long)])
 def test_gestures_are_told_as_the_page_says(checkout, corpus, tmp_path, runs):
     """Without the long tests, the stages run in this process instead of under Snakemake."""
@@ -227,6 +245,27 @@ def test_gestures_are_told_as_the_page_says(checkout, corpus, tmp_path, runs):
             assert printed == code
 
 
+def test_the_notebook_runs(checkout, sample):
+    """Its code in one process, in the folder in which Jupyter starts it."""
+    text = (checkout / NOTEBOOK).read_text()
+    notebook = json.loads(text)
+    assert text == json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    printed = run_block("python", code, (checkout / NOTEBOOK).parent, {"MPLBACKEND": "agg"})
+    assert "480 rows  Image and not Face" in printed
+    assert "{'test': 2, 'train': 12} people" in printed
+    score, chance, spread = map(
+        float, re.search(r"all: ([\d.]+); chance ([\d.]+) ± ([\d.]+)", printed).groups()
+    )
+    shuffled = float(re.search(r"shuffled labels: ([\d.]+)", printed)[1])
+    assert score > chance + spread > shuffled
+    error, by_chance = map(int, re.search(r"error (\d+) mm, by chance (\d+) mm", printed).groups())
+    assert error < by_chance / 2
+
+
 def test_no_page_is_left_out():
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").glob("*.md")]
     for path in pages:
@@ -234,7 +273,7 @@ def test_no_page_is_left_out():
         languages = {language for language, _ in blocks(page)}
         # config/README.md shows the command that docs/how-to.md runs; the snippets of
         # docs/failures.md are run by tests/unit/test_failures_page.py.
-        if page not in [*PAGES, GESTURES, "config/README.md", *FAILURES]:
+        if page not in [*PAGES, *TUTORIALS, GESTURES, "config/README.md", *FAILURES]:
             assert languages <= NOT_RUN, f"{page} has commands that no test runs"
 
 

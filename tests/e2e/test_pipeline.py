@@ -7,7 +7,9 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -102,25 +104,25 @@ KILLED_AFTER = ("lock.json", "fetch/b0000.json", "samples.parquet")
 
 @pytest.mark.parametrize("round_", range(6 if LONG else 1))
 @pytest.mark.parametrize(
-    ("sign", "cores", "moments"),
+    ("signs", "cores"),
     [
-        (signal.SIGKILL, 2, KILLED_AFTER if LONG else KILLED_AFTER[::2]),
-        (signal.SIGTERM, 1, KILLED_AFTER if LONG else KILLED_AFTER[1:2]),
+        ({0: signal.SIGKILL, 2: signal.SIGTERM}, 2),
+        pytest.param(dict.fromkeys(range(3), signal.SIGKILL), 2, marks=pytest.mark.long),
+        pytest.param(dict.fromkeys(range(3), signal.SIGTERM), 1, marks=pytest.mark.long),
     ],
-    ids=["SIGKILL", "SIGTERM"],
+    ids=["both", "SIGKILL", "SIGTERM"],
 )
-def test_a_killed_run_goes_on_to_the_same_bytes(
-    local_template, tmp_path, sign, cores, moments, round_
-):
+def test_a_killed_run_goes_on_to_the_same_bytes(local_template, tmp_path, signs, cores, round_):
     """Kill a run some times, each time later in its course; then let it end."""
     run = Run(tmp_path, local_template.project)
     link = ["cp", "-al", str(local_template.folder / "data"), str(tmp_path / "data")]
     subprocess.run(link, check=True)
     shutil.copy(local_template.folder / "faces.yaml", tmp_path)
-    chance = random.Random(f"{sign} {round_}")
-    for name in moments:
+    chance = random.Random(f"{signs} {round_}")
+    for moment, sign in signs.items():
         process = run.start("--configfile", str(tmp_path / "faces.yaml"), cores=cores)
-        while process.poll() is None and not (run.results / "faces" / name).exists():
+        seen = run.results / "faces" / KILLED_AFTER[moment]
+        while process.poll() is None and not seen.exists():
             time.sleep(0.02)
         assert process.poll() is None, process.communicate()[0]
         time.sleep(chance.uniform(0.0, 1.5))
@@ -312,8 +314,27 @@ def test_bad_datasets_do_not_stop_the_others(local_template, tmp_path):
     assert "that the config calls fatal" in printed
     assert "on_bad_recording" in printed and "sub-11_ses-2_task-faces_run-1_eeg" in printed
     assert "bidsmill: " in printed
+    failures = tables.read_tsv(run.results / "failures.tsv")
+    told = set(zip(failures["dataset"], failures["rule"], failures["job"], strict=True))
+    assert told == {("absent", "lock", ""), ("strict", "validate", ""), ("strict", "convert", "")}
+    for log, reason in zip(failures["log"], failures["reason"], strict=True):
+        assert reason in (tmp_path / log).read_text()
     store = bidsmill.open(run.results / "store")
     assert list(store) == ["faces"]
+    # The same, dataset by dataset.
+    command = [sys.executable, "-m", "bidsmill.cli", "run", "absent", "faces", "--at-once", "1"]
+    done = subprocess.run(
+        [*command, "--configfile", "faces.yaml", "--cores", "2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "2 datasets: 1 done, 1 failed" in done.stdout
+    assert "found: absent" in done.stderr and "Traceback" not in done.stderr
+    failures = tables.read_tsv(run.results / "failures.tsv")
+    assert list(zip(failures["dataset"], failures["rule"], strict=True)) == [("absent", "lock")]
 
 
 @pytest.mark.parametrize(
@@ -341,3 +362,18 @@ def test_the_workflow_is_clean(local_template):
         local_template.command("--lint"), capture_output=True, text=True, check=False
     )
     assert printed.returncode == 0, printed.stdout + printed.stderr
+
+
+def test_the_report_of_snakemake_holds_the_pages_and_their_captions(local_template, tmp_path):
+    target = tmp_path / "report.zip"
+    config = str(local_template.folder / "faces.yaml")
+    local_template.snakemake("--configfile", config, "--report", str(target), cores=1)
+    with zipfile.ZipFile(target) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    page = (local_template.results / "faces" / "report.html").read_bytes()
+    held = set(inside.values())
+    table = (local_template.results / "faces" / "recordings.tsv").read_bytes()
+    assert page in held and table in held
+    text = b"".join(own for name, own in inside.items() if name.endswith("report.html")).decode()
+    for caption in ("Which groups of", "fate of every recording", "what validation found"):
+        assert caption in text

@@ -37,13 +37,12 @@ def pointer(server: Any) -> dict:
     return json.loads(stored(server)["a/store/datasets/sample/latest.json"])
 
 
+@pytest.mark.long
 def test_the_workflow_publishes_to_a_bucket(sample_run, tmp_path, server):
     run = Run(tmp_path / "copy", sample_run.project)
     subprocess.run(["cp", "-a", str(sample_run.folder), str(run.folder)], check=True)
-    config = yaml.safe_load((run.project / "config" / "config.yaml").read_text())
-    del config["simulation"]
+    config = yaml.safe_load((run.folder / "own.yaml").read_text())
     config |= {"store": f"s3://{BUCKET}/a/store", "publish": {"endpoint": server.endpoint}}
-
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     arguments = ("publish", "--configfile", str(run.folder / "own.yaml"))
     printed = run.snakemake(*arguments)
@@ -52,7 +51,7 @@ def test_the_workflow_publishes_to_a_bucket(sample_run, tmp_path, server):
     local = sample_run.results / "store" / "datasets" / "sample"
     expected = {f"a/store/datasets/sample/{p.relative_to(local)}": p for p in local.rglob("*.*")}
     content = stored(server)
-    assert set(content) == {*expected, "a/store/catalog.parquet"}
+    assert set(content) == {*expected, "a/store/catalog.parquet", "a/store/index.html"}
     same = {key for key, path in expected.items() if content[key] == path.read_bytes()}
     assert set(expected) - same <= {"a/store/datasets/sample/latest.json"}
     dataset = bidsmill.open(config["store"], endpoint=server.endpoint, cache=tmp_path / "cache")

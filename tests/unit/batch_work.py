@@ -46,6 +46,8 @@ class Work:
             raise ZeroDivisionError("1/0")
         if fate == "unpicklable":
             raise Unpicklable("x", "y")
+        if fate == "full":
+            Path("/dev/full").write_bytes(b"x")
         if fate == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,14 @@ class Dataset:
         self.code = "code"
         self.hed_sidecar: Path | None = None
 
+    def copied(self, folder: Path) -> Dataset:
+        """Return a copy in another folder, with all times, to be changed."""
+        for name in ("bids", "results"):
+            shutil.copytree(self.root.parent / name, folder / name)
+        copy = Dataset(folder)
+        copy.settings, copy.batches = self.settings, self.batches
+        return copy
+
     def run(self, **own) -> Dataset:
         """Run every stage from the lock to the tables."""
         self.convert(**own)
@@ -214,7 +223,6 @@ class Dataset:
             fetch_batch(plan, fetched, settings=self.settings, results=self.results)
             annotate_batch(
                 plan,
-                self.results / "plan" / "dataset.json",
                 fetched,
                 self.of("annotate", batch),
                 settings=self.settings,

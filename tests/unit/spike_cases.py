@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -129,3 +130,18 @@ def one_source(centre: int, clip: int, regions=None, **settings) -> Source:
     regions = np.array([centre, *(regions or ())], np.int32)
     weights = np.linspace(1, 0.5, len(regions)).astype(np.float32)
     return Source(centre, clip, regions, weights, **settings)
+
+
+def is_connected(neighbours, regions) -> bool:
+    """Grow a set from the first region by looking at every pair, over and over."""
+    wanted = {int(region) for region in regions}
+    near = {a: wanted.intersection(np.asarray(neighbours[a]).tolist()) for a in wanted}
+    reached = {int(regions[0])}
+    for _ in wanted:
+        reached |= {b for a in reached for b in near[a]}
+    return reached == wanted
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has read from files."""
+    return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 
 import numpy as np
 import pytest
-from absence import absent
 from access_store import FACES, StoreBuilder, mixed_recordings, samples_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,15 +13,6 @@ from hypothesis import strategies as st
 import bidsmill
 from bidsmill.access.training.loading import RowOrder, Sharing, permutation
 from bidsmill.errors import BidsmillError
-
-
-@pytest.fixture(scope="module")
-def torch():
-    if importlib.util.find_spec("torch") is None:
-        absent("torch is not installed")
-    import torch
-
-    return torch
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,7 +12,6 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from absence import absent
 from access_store import (
     FACES,
     Recording,
@@ -42,15 +40,6 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dataset(root, tmp_path_factory):
     return bidsmill.open(root, cache=tmp_path_factory.mktemp("cache"))["ds"]
-
-
-@pytest.fixture(scope="module")
-def torch():
-    if importlib.util.find_spec("torch") is None:
-        absent("torch is not installed")
-    import torch
-
-    return torch
 
 
 def rows_of(batches) -> list[bytes]:

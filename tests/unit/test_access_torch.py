@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pickle
 
 import numpy as np
 import pytest
-from absence import absent
 from access_store import FACES, StoreBuilder, mixed_recordings, samples_of
 
 import bidsmill
 from bidsmill.errors import BidsmillError
-
-
-@pytest.fixture(scope="module")
-def torch():
-    if importlib.util.find_spec("torch") is None:
-        absent("torch is not installed")
-    import torch
-
-    return torch
 
 
 @pytest.fixture

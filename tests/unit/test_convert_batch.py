@@ -33,11 +33,7 @@ def converted(tmp_path_factory):
 @pytest.fixture
 def dataset(converted, tmp_path):
     """Return a copy of the converted dataset, with its times."""
-    for name in ("bids", "results"):
-        shutil.copytree(converted.root.parent / name, tmp_path / name)
-    copy = Dataset(tmp_path)
-    copy.settings, copy.batches = converted.settings, converted.batches
-    return copy
+    return converted.copied(tmp_path)
 
 
 def state(dataset) -> dict[str, tuple]:

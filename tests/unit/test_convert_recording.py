@@ -244,10 +244,6 @@ def test_facts_of_the_receipt_and_the_metadata(recording, convert):
 # ----------------------------------------------------------------------------------- channels
 
 
-def names_of(done):
-    return done.channels
-
-
 @pytest.fixture
 def typed(recording):
     root = recording()
@@ -456,3 +452,12 @@ def test_alternatives_are_told(recording, convert):
     (root / FOLDER / f"{STEM}.edf").write_bytes(b"anything")
     done = convert(windows=FIXED)
     assert f"not read, the same recording: {FOLDER}/{STEM}.edf" in done.receipt["conflicts"]
+
+
+def test_the_order_of_keys_in_a_config_does_not_reach_the_bytes(convert, recording):
+    recording()
+    events = [(2.0, "yes", "face"), (5.0, "yes", "face")]
+    turned = dict(reversed(EPOCHS.items()))
+    one, other = (convert(events, windows=windows) for windows in (EPOCHS, turned))
+    assert list(EPOCHS) != list(turned)
+    assert one.receipt["files"] == other.receipt["files"]

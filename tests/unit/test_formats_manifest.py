@@ -111,8 +111,20 @@ def test_catalogue_row():
         "quarantined": 1,
         "subjects": 2,
         "rows": 10,
-        "layouts": {"x": {}, "y": {}},
-        "files": [{"size": 5}, {"size": 7}],
+        "hed_tags": ["Event/Sensory-event", "Item/Object"],
+        "layouts": {
+            "x": {"channels": ["a", "b", "c"], "types": ["eeg"] * 3, "sfreq": 512.5, "rows": 4},
+            "y": {"channels": ["e"], "types": ["emg"], "sfreq": 250.0, "rows": 6},
+            "z": {},
+        },
+        "files": [
+            {"size": 5},
+            {
+                "size": 7,
+                "name": "samples.parquet",
+                "path": "datasets/ds/files/samples/samples-0.parquet",
+            },
+        ],
     }
     row = manifest.catalog_row(content, "1-a")
     assert list(row) == list(manifest.CATALOG_COLUMNS)
@@ -129,11 +141,18 @@ def test_catalogue_row():
         "tasks": "",
         "labels": "face, rt",
         "split": "refused",
+        "channels": "1, 3",
+        "channel_types": "eeg, emg",
+        "sampling_rates": "250, 512.5",
+        "hed_tags": "Event/Sensory-event, Item/Object",
+        "largest_layout": "y",
+        "samples": "datasets/ds/files/samples/samples-0.parquet",
+        "report": "",
         "recordings": 3,
         "converted": 2,
         "quarantined": 1,
         "subjects": 2,
         "rows": 10,
-        "layouts": 2,
+        "layouts": 3,
         "bytes": 12,
     }

@@ -13,7 +13,7 @@ import pytest
 from bids_cases import Dataset, brain_like, write_edf, write_tsv
 
 import bidsmill
-from bidsmill.formats import files
+from bidsmill.formats import files, tables
 from bidsmill.formats.matrix import MatrixFile
 from bidsmill.report.describe import authors, citation, describe_dataset
 from bidsmill.report.prose import dataset_readme, processing_prose
@@ -124,6 +124,28 @@ def test_the_facts_of_the_archive(described):
     assert content["how_to_acknowledge"] == "cite us"
     assert (content["source"], content["snapshot"]) == ("local", "local")
     assert content["hed_version"] is None
+    assert content["hed_tags"] == []
+
+
+def test_hed_tags_are_those_of_rows_and_of_their_context(described):
+    path = described.results / "samples.parquet"
+    whole, samples = path.read_bytes(), tables.read_parquet(path)
+    samples["HED"] = ["Sensory-event, (Image, Face)"] + ["Event/Sensory-event"] * (len(samples) - 1)
+    samples["HED_context"] = ""
+    samples.loc[:1, "HED_context"] = "Condition-variable/Eyes, Label/some words"
+    tables.write_parquet(path, samples)
+    try:
+        found = described.describe()["hed_tags"]
+    finally:
+        path.write_bytes(whole)
+        described.describe()
+    assert found == [
+        "Event/Sensory-event",  # of all rows
+        "Property/Informational-property/Label",  # of two, in the order of their paths
+        "Property/Organizational-property/Condition-variable",
+        "Item/Biological-item/Anatomical-item/Body-part/Head-part/Face",  # of one
+        "Item/Object/Man-made-object/Media/Visualization/Image",
+    ]
 
 
 def test_the_counts_are_those_of_the_recordings(described):

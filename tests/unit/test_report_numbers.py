@@ -145,6 +145,10 @@ def test_class_averages_against_numpy(by_recording):
             np.testing.assert_allclose(
                 found.standard_errors()[k, channel], stats.sem(units, axis=0)
             )
+            low, high = stats.t.interval(
+                0.95, len(units) - 1, units.mean(axis=0), stats.sem(units, axis=0)
+            )
+            np.testing.assert_allclose(found.margins()[k, channel], (high - low) / 2)
         assert found.rows[k] == sum((c == k).sum() for c in codes)
 
 
@@ -259,12 +263,6 @@ def test_why_there_is_no_map():
         assert scalp.scalp_places(channels) is None
         assert told in scalp.why_no_map(channels)
     assert scalp.why_no_map([{"type": "emg", "position": None}] * 9) == ""
-
-
-def test_smoothed_map_keeps_a_constant():
-    places = np.random.default_rng(7).random((12, 2))
-    at = np.array([[0.1, 0.2], [50.0, -3.0]])
-    np.testing.assert_allclose(scalp.smoothed(places, np.full(12, 3.5), at), 3.5)
 
 
 def test_balance_against_crosstab():

@@ -19,7 +19,6 @@ from bidsmill.report.drawing import plain
 from bidsmill.report.page import doi_of, number, write_report
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
-SVG_EMPTY = {"path", "use", "rect"}
 
 
 class Page(HTMLParser):
@@ -57,7 +56,7 @@ class Page(HTMLParser):
             if key in ("src", "href", "xlink:href", "data", "action", "srcset", "poster"):
                 self.addresses.append((tag, key, value))
             self.used += re.findall(r"url\(#([^)]*)\)", value or "")
-            if key == "xlink:href":
+            if key == "xlink:href" and value.startswith("#"):
                 self.used.append(value.removeprefix("#"))
         if tag in ("svg", "img") or facts.get("role") == "img":
             self.images.append(facts)
@@ -102,7 +101,8 @@ def check(text: str) -> Page:
     assert not page.tags & {"script", "img", "iframe", "link", "object", "embed"}
     for tag, key, value in page.addresses:
         outside = tag == "a" and value.startswith("https://doi.org/10.")
-        assert value.startswith("#") or outside, f"{tag} {key} leads outside: {value}"
+        embedded = tag == "image" and value.startswith("data:image/png;base64,")
+        assert value.startswith("#") or outside or embedded, f"{tag} {key} leads outside: {value}"
     assert "@import" not in text and not re.search(r"url\(\s*['\"]?(?!#)", text)
     for facts in page.images:
         assert len(facts.get("aria-label", "")) > 10, "a figure has no text beside it"
@@ -149,7 +149,8 @@ def test_ordinary_page(ordinary, tmp_path):
     assert "36 of 36 events (100.0 %) have a HED string" in page.text
     assert "Excluded rows: not finite: 1" in page.text
     assert "24 of 30 rows" not in page.text and "29 of 30 rows from 5 of 5" in page.text
-    assert page.figures == 1 + 1 + 1 + 1 + 3
+    # Groups, classes, events, response, faults, spectrum, amplitudes, rows.
+    assert page.figures == 1 + 1 + 1 + 1 + 1 + 1 + 1 + 12
     assert str(tmp_path) not in text and len(text) < 3_000_000
 
 
@@ -238,7 +239,9 @@ def test_findings_of_the_audit_and_merged_groups_are_told(ordinary, tmp_path):
 def test_nothing_converted(tmp_path):
     recordings = [Recording(f"0{k}", quarantined="empty file") for k in range(1, 4)]
     page, _ = make(Results(tmp_path / "r", recordings, test_subjects=None), tmp_path)
-    assert page.figures == 0
+    assert page.figures == 1, "the events are known"
+    assert "No recording was converted: there is no channel to show." in page.text
+    assert "No row was converted: there is nothing to load." in page.text
     assert "No recording was converted: there is no signal to show." in page.text
     assert page.text.count("quarantined") >= 4 and "There is no row to show." in page.text
 
@@ -249,7 +252,8 @@ def test_no_recordings_events_and_labels(tmp_path):
     page, _ = make(results, tmp_path)
     assert "No label is defined" in page.text
     assert "so there is no evoked response to average" in page.text
-    assert page.figures == 3
+    assert "The dataset has no" not in page.text
+    assert page.figures == 4
 
 
 def test_events_without_labels_are_averaged_together(tmp_path):
@@ -357,8 +361,8 @@ def test_positions_give_a_map(tmp_path):
         for k in range(1, 4)
     ]
     page, _ = make(Results(tmp_path / "r", recordings), tmp_path)
-    assert re.search("left \u2212 right at 0\\.\\d{3} s", page.text)
-    assert "the map at the moment of the largest difference" in page.text
+    assert "left \u2212 right" in page.text and re.search(r"at 0\.\d{3} s", page.text)
+    assert "and maps at the moment where the first of them shows most" in page.text
     assert "No map" not in page.text
 
 
@@ -366,7 +370,7 @@ def test_without_positions_the_page_says_why_there_is_no_map(tmp_path):
     recordings = [Recording(f"0{k}", names=[f"E{c}" for c in range(12)]) for k in range(1, 4)]
     page, _ = make(Results(tmp_path / "r", recordings), tmp_path)
     assert "No map: the places of 0 of 12 channels are known, of 8 that are needed" in page.text
-    assert "the map at the moment" not in page.text
+    assert "and maps at the moment" not in page.text
 
 
 def test_a_missing_file_is_named(ordinary, tmp_path):

@@ -19,7 +19,6 @@ from simulate_networks import ACTIVE, DT, MEAN_INPUT, N_NODES, N_STEPS, formula_
 from simulate_tvb import REFERENCE
 
 from bidsmill.errors import BidsmillError
-from bidsmill.simulate import keys
 from bidsmill.simulate.activity.connectome import (
     Connectome,
     generate_connectome,
@@ -36,6 +35,7 @@ from bidsmill.simulate.activity.runs import (
     load_activity,
     simulate_activity,
 )
+from bidsmill.simulate.random_numbers import generator
 
 NUMBA = importlib.util.find_spec("numba") is not None
 
@@ -65,16 +65,16 @@ def small_connectome(n_regions: int = 12, n_nodes: int | None = None) -> Connect
 
 
 def test_streams_have_names_and_no_history():
-    assert np.array_equal(keys.generator(3, "a", 1).random(5), keys.generator(3, "a", 1).random(5))
+    assert np.array_equal(generator(3, "a", 1).random(5), generator(3, "a", 1).random(5))
     draws = [
-        tuple(keys.generator(*name).integers(0, 2**62, 3))
+        tuple(generator(*name).integers(0, 2**62, 3))
         for name in [(3, "a", 1), (4, "a", 1), (3, "a", 2), (3, "b", 1), (3, "a", "1"), (3, "a1")]
     ]
     assert len(set(draws)) == len(draws)
     # The key as the documentation says, by hand.
     digest = hashlib.sha256(b'[3,"a",1]').digest()
     by_hand = np.random.Philox(key=int.from_bytes(digest[:16], "big"))
-    assert np.random.Generator(by_hand).random() == keys.generator(np.int64(3), "a", 1).random()
+    assert np.random.Generator(by_hand).random() == generator(np.int64(3), "a", 1).random()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -283,7 +283,7 @@ def test_what_is_kept_starts_after_what_is_discarded(tmp_path):
     kept = load_activity(activity_path(tmp_path, 2, 0)).data
     network = Network(wired, [Run(int(wired.node_of_region[2]), 0.087, 1.0)], engine="numpy")
     noise = [
-        keys.generator(9, "noise", 2, 0, block).standard_normal((100, 12), dtype=np.float32)
+        generator(9, "noise", 2, 0, block).standard_normal((100, 12), dtype=np.float32)
         for block in range(4)
     ]
     raw = network.advance(np.concatenate(noise)[:, :, None])[:, wired.node_of_region, 0]

@@ -18,7 +18,16 @@ from matrix_cases import save
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 from simulate_runs import planted_run, write_run
-from spike_cases import SFREQ, Bank, Sheet, centred, dense_formula, forward_of, one_source
+from spike_cases import (
+    SFREQ,
+    Bank,
+    Sheet,
+    centred,
+    dense_formula,
+    forward_of,
+    is_connected,
+    one_source,
+)
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.leadfield import LeadField, save_leadfield
@@ -44,7 +53,6 @@ from bidsmill.simulate.export.mat_files import select
 from bidsmill.simulate.sources.clip_numbers import clip_numbers
 from bidsmill.simulate.sources.described import read_described
 from bidsmill.simulate.sources.drawing import SourceDrawing, SourceSettings
-from bidsmill.simulate.sources.patches import is_connected
 from bidsmill.simulate.sources.table import Sample
 from bidsmill.simulate.spikes.making import SpikeMaker
 from bidsmill.simulate.spikes.projection import Forward

@@ -12,7 +12,7 @@ import scipy.io
 from scipy.special import eval_legendre
 
 from bidsmill.errors import BidsmillError
-from bidsmill.formats.anatomy import load_anatomy, save_anatomy
+from bidsmill.formats.anatomy import load_anatomy, save_anatomy, vertex_normals
 from bidsmill.simulate.anatomy.building import build_anatomy, resolved
 from bidsmill.simulate.anatomy.cortex_files import read_cortex, read_regions
 from bidsmill.simulate.anatomy.distances import edge_graph, geodesic_distances, medoids
@@ -32,7 +32,6 @@ from bidsmill.simulate.anatomy.surface import (
     icosphere,
     outward_triangles,
     vertex_areas,
-    vertex_normals,
 )
 
 RNG = np.random.default_rng(88)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spike_cases import bytes_read
 
 from bidsmill.errors import BidsmillError
 from bidsmill.simulate.clips.bank import ClipBank, MissingClip, write_bank
@@ -87,11 +88,6 @@ def test_any_rows_are_read_in_few_spans(wanted):
     # Nothing is read along that is not between two wanted rows.
     ends = {row for first, count in spans for row in (first, first + count - 1)}
     assert ends <= set(wanted)
-
-
-def bytes_read() -> int:
-    """Return how many bytes this process has read from files."""
-    return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
 
 
 def test_a_bank_of_99400_clips_is_opened_without_reading_it(folder, tmp_path):

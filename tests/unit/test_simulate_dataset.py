@@ -19,11 +19,11 @@ from spike_cases import SFREQ, Bank, Sheet, centred, dense_formula, forward_of, 
 import bidsmill
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts
+from bidsmill.formats.sparse_sources import SparseSourceFile
 from bidsmill.simulate.dataset.files import (
     Channels,
     file_range,
     recording_name,
-    restore_sources,
     write_file,
 )
 from bidsmill.simulate.dataset.tables import write_tables
@@ -142,10 +142,10 @@ def test_labels_are_the_active_columns_of_the_restored_sources(opened, results):
         np.testing.assert_allclose(amplitudes[row][:, labels], z[:, labels], rtol=1e-5, atol=1e-5)
         peak = round(facts["spike_time"] * SFREQ)
         assert BANK.clip(int(facts["centre"]), sample.sources[0].clip)[labels[0]].argmax() == peak
-    again = restore_sources(results, recording_name(0), [115, 100])
-    np.testing.assert_array_equal(again, dense[[15, 0]])
-    with pytest.raises(BidsmillError, match="no such row"):
-        restore_sources(results, recording_name(0), [SIZES[0]])
+    with SparseSourceFile(results / "sources" / f"{recording_name(0)}.parquet") as stored:
+        np.testing.assert_array_equal(stored.dense([115, 100]), dense[[15, 0]])
+        with pytest.raises(BidsmillError, match="no such row"):
+            stored.dense([SIZES[0]])
 
 
 def test_no_waveform_leaks_through_the_split(opened, results):

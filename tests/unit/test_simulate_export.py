@@ -20,7 +20,7 @@ from bidsmill import cli
 from bidsmill.simulate.clips.files import ClipFiles
 from bidsmill.simulate.clips.importing import import_clips
 from bidsmill.simulate.dataset.files import Channels, recording_name, write_file
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.sources.described import read_described
 from bidsmill.simulate.sources.drawing import SourceDrawing, SourceSettings
 from bidsmill.simulate.sources.patches import grow_patch

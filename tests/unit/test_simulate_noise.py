@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import kstest
 
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.spikes.projection import Forward, SourceProblem
 from bidsmill.simulate.spikes.sensor_noise import (
     OUTER_PARTS,

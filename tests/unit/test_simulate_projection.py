@@ -10,14 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat
-from spike_cases import SFREQ, Bank, Sheet, centred, dense_formula, forward_of, one_source
+from spike_cases import (
+    SFREQ,
+    Bank,
+    Sheet,
+    centred,
+    dense_formula,
+    forward_of,
+    is_connected,
+    one_source,
+)
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.leadfield import LeadField
-from bidsmill.simulate.clips.bank import ClipBank, MissingClip, write_bank
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.clips.bank import ClipBank, MissingClip, lifted_waveform, write_bank
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.sources.drawing import SourceDrawing, SourceSettings
-from bidsmill.simulate.sources.patches import grow_patch, is_connected
+from bidsmill.simulate.sources.patches import grow_patch
 from bidsmill.simulate.sources.table import Sample, Source
 from bidsmill.simulate.spikes.making import SpikeMaker, labels_of
 from bidsmill.simulate.spikes.noise_segments import segments_of_variables
@@ -240,10 +249,17 @@ def stored_bank(tmp_path_factory):
     return ClipBank(folder)
 
 
+def expected_waveform(bank: ClipBank, region: int, clip: int) -> np.ndarray:
+    """Return the waveform of the centre with its spikes lifted by the factor of the table."""
+    row = bank.table.query("region == @region and clip == @clip").iloc[0]
+    own = bank.clip(region, clip)[region]
+    return lifted_waveform(own, int(row["peak_in_clip"]), float(row["alpha"]), bank.facts)
+
+
 def test_sources_show_the_lifted_waveform_of_the_bank(stored_bank):
     clips = LiftedClips(stored_bank)
     for region, clip in ((3, 1), (3, 2)):
-        expected = stored_bank.scaled_waveform(region, clip)
+        expected = expected_waveform(stored_bank, region, clip)
         np.testing.assert_allclose(clips.waveform(region, clip), expected, rtol=1e-6)
         assert expected.max() > 2 * BANK.clip(region, clip)[region].max()
     np.testing.assert_array_equal(clips.waveform(40, 1), BANK.clip(40, 1)[40])
@@ -252,7 +268,7 @@ def test_sources_show_the_lifted_waveform_of_the_bank(stored_bank):
     sample = Sample(0, (replace(one_source(3, 2, [4, 5]), snr=15.0),), 10)
     found = project(sample, Forward(FORWARD.matrix, FORWARD.types), clips, SFREQ)
     wave = found.source[0].astype(float)
-    shape = stored_bank.scaled_waveform(3, 2)
+    shape = expected_waveform(stored_bank, 3, 2)
     np.testing.assert_allclose(wave, shape / shape.max() * found.alphas[0], rtol=1e-5)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from spike_cases import bytes_read
 
 from bidsmill.simulate.sources.table import Sample, Source, read_sources, write_sources
 
@@ -42,9 +43,6 @@ def test_a_range_is_that_of_a_list(table, start, stop):
 
 
 def test_other_rows_are_not_read(table):
-    def bytes_read() -> int:
-        return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
-
     read = []
     for stop in (10, COUNT):
         before = bytes_read()

@@ -5,29 +5,16 @@ from __future__ import annotations
 import copy
 
 import pytest
+from config_cases import problems
 
-from bidsmill.errors import BidsmillError
-from bidsmill.workflow.config import load_schema, resolve
+from bidsmill.workflow.config import resolve
 
 DATASETS = {"faces": {"source": "sample", "windows": {"kind": "fixed", "length": 2.0}}}
-
-
-@pytest.fixture(scope="module")
-def schema(root):
-    return load_schema(root / "workflow" / "schemas" / "config.schema.yaml")
 
 
 def config(**settings) -> dict:
     """Return a config with converted and simulated datasets."""
     return {"datasets": copy.deepcopy(DATASETS), "simulation": {"a": settings}}
-
-
-def problems(content, schema) -> list[str]:
-    with pytest.raises(BidsmillError) as caught:
-        resolve(content, schema)
-    first, *listed = str(caught.value).split("\n  - ")
-    assert first == f"the configuration has {len(listed)} problem(s):"
-    return listed
 
 
 # Settings that the schema allows, each by itself

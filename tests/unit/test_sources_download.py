@@ -28,7 +28,7 @@ from bidsmill.sources.fetch import fetch_batch
 from bidsmill.sources.http_reader import HttpReader
 from bidsmill.sources.listing import identity
 from bidsmill.sources.partial import Partial, tidy_all
-from bidsmill.sources.retries import asked_wait
+from bidsmill.storage.passing import asked_wait
 
 SMALL = random.Random(1).randbytes(40_000)
 LARGE = random.Random(2).randbytes(2 * BLOCK_BYTES + 12_345)

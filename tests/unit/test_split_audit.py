@@ -20,7 +20,7 @@ from bidsmill.signal.source import ArraySignal
 from bidsmill.split.audit.candidates import Collector
 from bidsmill.split.audit.confounds import uncertainty
 from bidsmill.split.audit.finding import summary
-from bidsmill.split.audit.run import audit_dataset, audit_results, audit_store
+from bidsmill.split.audit.run import audit_results, audit_store
 from bidsmill.split.audit.windows import reach_of
 
 SHARE_OF_CLEAN = 25
@@ -132,10 +132,6 @@ def twice(dataset):
     dataset.samples = pd.concat([dataset.samples, rows], ignore_index=True)
 
 
-def other_level(dataset):
-    dataset.content["level"] = "run"
-
-
 def other_counts(dataset):
     dataset.content["rows"]["train"] += 1
 
@@ -206,7 +202,7 @@ def test_a_leak_of_the_tables_is_found(tmp_path, code):
     dataset = Published(tmp_path, people())
     TABLE_LEAKS[code](dataset)
     dataset.publish()
-    found = audit_dataset(tmp_path, "ds")
+    found = audit_store(tmp_path, ["ds"])
     assert code in codes(found, "leak"), [f.message for f in found]
 
 
@@ -502,7 +498,7 @@ def test_one_person_in_two_datasets_is_found_if_declared(tmp_path):
     test = other.recordings[one_and_other(other)[1]].subject
     alias = [f"ds/sub-{train}", f"other/sub-{test}"]
     assert leaks(tmp_path, aliases=[alias]) == {"subject_across_datasets"}
-    assert audit_dataset(tmp_path, "ds", aliases=[alias]) == []
+    assert audit_store(tmp_path, ["ds"], aliases=[alias]) == []
     one.content["same_subject"] = [alias]
     one.publish()
     assert leaks(tmp_path) == {"subject_across_datasets"}

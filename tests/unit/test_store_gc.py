@@ -89,7 +89,7 @@ def test_nothing_of_a_published_dataset_goes(published):
     assert removed == []
     (finding,) = found.findings
     assert finding.versions == published.versions
-    assert finding.kept["named by a kept version"][0] == len(before) - 2
+    assert finding.kept["named by a kept version"][0] == len(before) - 3
     assert facts(published.store) == before
 
 

@@ -55,6 +55,7 @@ def test_the_store_has_the_layout_of_the_contract(results):
     paths = {path for path in facts(results.store) if "/files/" not in path}
     assert paths == {
         "catalog.parquet",
+        "index.html",
         "datasets/ds/latest.json",
         f"datasets/ds/versions/{stated['version']}.json",
     }
@@ -145,6 +146,13 @@ def test_the_catalogue_has_one_row(published):
         "tasks": "faces",
         "labels": "face, rt",
         "split": "subject",
+        "channels": ", ".join(map(str, sorted({len(r.columns) for r in published.recordings}))),
+        "channel_types": ", ".join(sorted({t for r in published.recordings for t in r.types})),
+        "sampling_rates": "128",
+        "hed_tags": "",
+        "largest_layout": published.recordings[0].layout,
+        "samples": stored(published, "samples.parquet").relative_to(published.store).as_posix(),
+        "report": stored(published, "report.html").relative_to(published.store).as_posix(),
         "recordings": 6,
         "converted": 5,
         "quarantined": 1,
@@ -556,7 +564,8 @@ def test_a_publish_that_ends_at_any_step_goes_on(tmp_path, monkeypatch):
         else:
             break
     names = [Path(target).name for target in steps if Path(target).parent.name != "publishing"]
-    assert names[-4:] == [f"{version}.json", "latest.json", "catalog.parquet", "published.json"]
+    last_ones = [f"{version}.json", "latest.json", "catalog.parquet", "index.html"]
+    assert names[-5:] == [*last_ones, "published.json"]
     assert len(steps) == last - 1 >= 20
 
 

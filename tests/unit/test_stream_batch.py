@@ -46,11 +46,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def dataset(made, tmp_path):
     """Return a copy, with its times."""
-    for name in ("bids", "results"):
-        shutil.copytree(made.root.parent / name, tmp_path / name)
-    copy = Dataset(tmp_path)
-    copy.settings, copy.batches = made.settings, made.batches
-    return copy
+    return made.copied(tmp_path)
 
 
 def streams(dataset) -> Path:

@@ -7,19 +7,15 @@ import re
 
 import pytest
 import yaml
+from config_cases import problems
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bidsmill.errors import BidsmillError
-from bidsmill.workflow.config import check_duplicates, load_schema, resolve
+from bidsmill.workflow.config import check_duplicates, resolve
 
 FIXED = {"kind": "fixed", "length": 2.0}
 EVENTS = {"kind": "events", "tmin": -0.2, "tmax": 0.8}
-
-
-@pytest.fixture(scope="module")
-def schema(root):
-    return load_schema(root / "workflow" / "schemas" / "config.schema.yaml")
 
 
 def config(windows=FIXED, **settings) -> dict:
@@ -48,14 +44,6 @@ MEANINGLESS = [
     ("local", {"path": "x"}, {"id", "url", "manifest", "endpoint", "profile"}),
     ("sample", {}, {"path", "id", "url", "manifest", "endpoint", "profile"}),
 ]
-
-
-def problems(content, schema) -> list[str]:
-    with pytest.raises(BidsmillError) as caught:
-        resolve(content, schema)
-    first, *listed = str(caught.value).split("\n  - ")
-    assert first == f"the configuration has {len(listed)} problem(s):"
-    return listed
 
 
 # Mistakes: exactly one problem each, which names place, what was found and what may be
@@ -698,6 +686,7 @@ def test_every_setting_is_spelt_out(schema):
         "filter": None,
         "annotations": "when-no-events",
         "hed": {"proposed": "ignore"},
+        "limits": {"recording_gigabytes": None, "channels": None, "hours": None},
         "repairs": {"allow": [], "refuse": []},
         "quality": {"exclude": {"flat": None, "clipped": None, "extreme": {}, "line_noise": None}},
         "split": {
@@ -882,3 +871,14 @@ def test_the_schema_is_a_schema(schema):
     import jsonschema
 
     jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_the_order_of_keys_is_kept_for_labels_alone(schema):
+    labels = {"b": {"column": "x", "values": {"two": 2, "one": 1}}, "a": {"column": "y"}}
+    own = {"channels": {"policy": "native", "bad": "drop"}, "labels": labels}
+    turned = {"labels": labels, "channels": {"bad": "drop", "policy": "native"}}
+    texts = {repr(resolve(config(EVENTS, **settings), schema)) for settings in (own, turned)}
+    texts |= {repr(resolve(config(dict(reversed(EVENTS.items())), **own), schema))}
+    assert len(texts) == 1
+    resolved = resolve(config(EVENTS, **own), schema)["datasets"]["a"]["labels"]
+    assert list(resolved) == ["b", "a"] and list(resolved["b"]["values"]) == ["two", "one"]

@@ -56,6 +56,15 @@ def test_a_finished_dataset():
     ]
 
 
+def test_the_catalogue_page_is_named_where_it_stands():
+    write()
+    assert not [line for line in summary_lines(["ds"], "a/store") if "index.html" in line]
+    files.write_text(Path("a/store/index.html"), "")
+    lines = summary_lines(["ds"], "a/store")
+    assert lines[lines.index("store     a/store") + 1] == "browse    a/store/index.html"
+    assert not [line for line in summary_lines(["ds"], "s3://a/store") if "index.html" in line]
+
+
 def test_a_refused_split_and_no_label():
     write(labels=(), split={"status": "refused", "reason": "too few groups"})
     lines = summary_lines(["ds"], "s")

@@ -9,7 +9,6 @@ Output: annotate/{batch}.json, and undeclared events/{recording}.tsv with a rece
 rule annotate:
     input:
         plan=plan_of,
-        dataset=overview_of,
         fetched="results/{dataset}/fetch/{batch}.json",
         hed=hed_sidecar_of,
     output:
@@ -22,7 +21,7 @@ rule annotate:
         "../../envs/annotate.yaml"
     resources:
         mem_mb=megabytes_of,
-        runtime=120,
+        runtime=minutes_of,
     params:
         spec=settings_of("windows", "annotations", "repairs", "hed"),
         receipt=code_of_module("annotate/recording"),

@@ -14,7 +14,12 @@ rule collate:
         annotated=of_every_batch("annotate"),
         converted=of_every_batch("convert"),
     output:
-        recordings="results/{dataset}/recordings.tsv",
+        recordings=report(
+            "results/{dataset}/recordings.tsv",
+            caption="../report/recordings.rst",
+            category="{dataset}",
+            labels={"what": "fate of every recording"},
+        ),
         events="results/{dataset}/events.tsv",
         samples="results/{dataset}/samples.parquet",
         samples_text="results/{dataset}/samples.tsv",
@@ -32,8 +37,8 @@ rule collate:
     conda:
         "../../envs/annotate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
     params:
         spec=settings_of("labels", "quality", "repairs", "hed"),
         code=code_of("collate"),

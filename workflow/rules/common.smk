@@ -9,6 +9,7 @@ from bidsmill.sources.place import is_remote
 from bidsmill.workflow.code_hash import code_hash
 from bidsmill.workflow.config import check_duplicates, load_schema, resolve
 from bidsmill.workflow import jobs
+from bidsmill.workflow.failures import FailedJobs, print_failures
 from bidsmill.workflow.losses import tell_losses
 from bidsmill.workflow.people import people_of
 from bidsmill.workflow.summary import print_summary
@@ -32,14 +33,16 @@ except BidsmillError as problem:
 DATASETS = sorted(CONFIG["datasets"])
 
 if workflow.is_main_process:
-    tell_losses(DATASETS)
+    tell_losses(jobs.asked_of(DATASETS))
+    FAILED = FailedJobs().listen()
 
 # The settings that say where a dataset comes from.
 ORIGIN = ("source", "path", "id", "url", "manifest")
 # How it is reached changes nothing that is made: scripts find it in the config, not in `params`.
 CONNECTION = ("endpoint", "profile", "fetch")
 config["connections"] = {
-    name: {key: settings[key] for key in CONNECTION if key in settings}
+    # `lock` wants to know the limits too, only to see whether the disk has room.
+    name: {key: settings[key] for key in (*CONNECTION, "limits") if key in settings}
     for name, settings in CONFIG["datasets"].items()
 }
 # The previous split is taken anew with other settings, but these alone make no new lock.
@@ -140,11 +143,7 @@ def of_the_batch(stage):
     return path
 
 
-def megabytes_of(wildcards, input, attempt):
-    """Return the memory to ask for: a worker's imports and blocks, and room for a retry."""
-    return 2000 * attempt
-
-
 def show_summary():
-    """Say what was converted, what was not, and where the results are."""
+    """Say what was converted, what was not, which jobs failed, and where the results are."""
     print_summary(EVERY_DATASET, CONFIG["store"], CONFIG["publish"]["endpoint"])
+    print_failures(FAILED.write())

@@ -21,10 +21,10 @@ rule convert:
         "results/{dataset}/benchmarks/convert.{batch}.tsv"
     conda:
         "../../envs/convert.yaml"
-    threads: 4
+    threads: processes_of
     resources:
         mem_mb=megabytes_of,
-        runtime=240,
+        runtime=minutes_of,
     params:
         spec=settings_of(
             "source",
@@ -35,6 +35,7 @@ rule convert:
             "resample",
             "filter",
             "repairs",
+            "limits",
             "on_bad_recording",
         ),
         receipt=code_of_module("convert/recording"),
@@ -61,7 +62,7 @@ rule convert_recording:
         "../../envs/convert.yaml"
     resources:
         mem_mb=megabytes_of,
-        runtime=60,
+        runtime=minutes_of,
     params:
         spec=settings_of(
             "source",
@@ -72,6 +73,7 @@ rule convert_recording:
             "resample",
             "filter",
             "repairs",
+            "limits",
             "on_bad_recording",
         ),
         receipt=code_of_module("convert/recording"),

@@ -24,8 +24,8 @@ rule describe:
     conda:
         "../../envs/tables.yaml"
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
     params:
         settings=lambda wildcards: {
             key: value

@@ -16,14 +16,16 @@ rule fetch:
         "results/{dataset}/logs/fetch.{batch}.log",
     benchmark:
         "results/{dataset}/benchmarks/fetch.{batch}.tsv"
+    group:
+        group_of_fetch
     conda:
         "../../envs/sources.yaml"
     resources:
-        mem_mb=1000,
-        runtime=1440,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
         download=connections_of,
     params:
-        spec=settings_of(*ORIGIN),
+        spec=settings_of(*ORIGIN, "limits"),
         code=code_of("fetch"),
     message:
         "fetch {wildcards.dataset} {wildcards.batch}"
@@ -40,11 +42,13 @@ rule fetch_dataset:
         "results/{dataset}/logs/fetch_dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/fetch_dataset.tsv"
+    group:
+        group_of_fetch
     conda:
         "../../envs/sources.yaml"
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
         download=connections_of,
     params:
         spec=settings_of(*ORIGIN),

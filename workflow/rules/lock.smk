@@ -11,6 +11,7 @@ version in the store). News of a source are taken in by --forcerun lock, and by 
 
 def adopted_split_of(wildcards):
     """Return the split that is kept with the config for a dataset, if there is one."""
+    refuse_disks_of_their_own()
     path = Path(CONFIG["splits"]) / f"{wildcards.dataset}.tsv"
     return [str(path)] if path.is_file() else []
 

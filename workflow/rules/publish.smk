@@ -36,8 +36,8 @@ rule publish_dataset:
     conda:
         "../../envs/sources.yaml"
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
     params:
         store=CONFIG["store"],
         license_allowed=license_allowed,

@@ -22,6 +22,7 @@ rule report_dataset:
             "results/{dataset}/report.html",
             caption="../report/dataset.rst",
             category="{dataset}",
+            labels={"what": "page"},
         ),
     log:
         "results/{dataset}/logs/report_dataset.log",
@@ -30,8 +31,8 @@ rule report_dataset:
     conda:
         "../../envs/report.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
     params:
         code=code_of("report_dataset"),
     message:

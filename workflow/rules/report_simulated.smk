@@ -15,8 +15,9 @@ rule report_simulated:
     output:
         page=report(
             "results/{dataset}/report.html",
-            caption="../report/dataset.rst",
+            caption="../report/simulated.rst",
             category="{dataset}",
+            labels={"what": "page"},
         ),
     log:
         "results/{dataset}/logs/report_simulated.log",

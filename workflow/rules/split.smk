@@ -13,7 +13,12 @@ rule split:
         previous=previous_split_of,
         fixed=fixed_split_of,
     output:
-        table="results/{dataset}/split.tsv",
+        table=report(
+            "results/{dataset}/split.tsv",
+            caption="../report/split.rst",
+            category="{dataset}",
+            labels={"what": "groups and their sides"},
+        ),
         certificate="results/{dataset}/split.json",
     log:
         "results/{dataset}/logs/split.log",
@@ -22,8 +27,8 @@ rule split:
     conda:
         "../../envs/split.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
     params:
         spec=settings_of("labels", "split"),
         people=people_of_dataset,

@@ -21,10 +21,10 @@ rule stream:
         "results/{dataset}/benchmarks/stream.{batch}.tsv"
     conda:
         "../../envs/stream.yaml"
-    threads: 4
+    threads: processes_of
     resources:
         mem_mb=megabytes_of,
-        runtime=240,
+        runtime=minutes_of,
     params:
         spec=streams_of,
         receipts={
@@ -57,7 +57,7 @@ rule stream_recording:
         "../../envs/stream.yaml"
     resources:
         mem_mb=megabytes_of,
-        runtime=60,
+        runtime=minutes_of,
     params:
         spec=streams_of,
         receipts={

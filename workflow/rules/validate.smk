@@ -12,7 +12,12 @@ rule validate:
         shared="results/{dataset}/fetch/dataset.json",
         hed=hed_sidecar_of,
     output:
-        validation="results/{dataset}/validation.json",
+        validation=report(
+            "results/{dataset}/validation.json",
+            caption="../report/validation.rst",
+            category="{dataset}",
+            labels={"what": "what validation found"},
+        ),
     log:
         "results/{dataset}/logs/validate.log",
     benchmark:
@@ -20,8 +25,8 @@ rule validate:
     conda:
         "../../envs/validate.yaml"
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=megabytes_of,
+        runtime=minutes_of,
     params:
         spec=settings_of("validate", "hed"),
         code=code_of("validate"),

@@ -13,7 +13,6 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         annotate_batch(
             Path(snakemake.input.plan),
-            Path(snakemake.input.dataset),
             Path(snakemake.input.fetched),
             Path(snakemake.output.manifest),
             settings=snakemake.params.spec,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bidsmill.access.describe import SPLITS, counted
+from bidsmill.access.describe import counted
 from bidsmill.access.extras import require
 from bidsmill.access.names import unknown
 from bidsmill.access.search.build import ENTITIES
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.certificate import SIDES
 
 if TYPE_CHECKING:
     from bidsmill.access.columns import SelectedColumns
@@ -32,12 +33,12 @@ def in_split(dataset: Dataset, table: SelectedColumns, split: str | Sequence[str
     wanted = [split] if isinstance(split, str) else list(split)
     everywhere = dataset.table["split"]
     for name in wanted:
-        if name not in SPLITS:
-            raise unknown("there is no split of this name", name, SPLITS)
+        if name not in SIDES:
+            raise unknown("there is no split of this name", name, SIDES)
         if not (everywhere == name).any():
             raise BidsmillError(
                 f"no row of {dataset.id} is in the split {name!r}",
-                found=counted(everywhere, SPLITS),
+                found=counted(everywhere, SIDES),
                 todo="choose another split; split.json says why it is so",
             )
     return table["split"].isin(wanted).to_numpy(bool)

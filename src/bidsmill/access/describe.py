@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from bidsmill.access.columns import counts_of, distinct
 from bidsmill.access.names import listed
+from bidsmill.formats.certificate import SIDES
 from bidsmill.formats.numbers import counted as numbered
 
 if TYPE_CHECKING:
     from bidsmill.access.dataset import Dataset
     from bidsmill.access.selection import Selection
-
-SPLITS = ("train", "validation", "test", "none")
 
 
 def dataset_text(dataset: Dataset) -> str:
@@ -29,7 +28,7 @@ def dataset_text(dataset: Dataset) -> str:
         f"  tasks       {listed(manifest.get('tasks') or []) or '-'}",
         f"  rows        {len(samples)}, of which {excluded} are excluded for their quality",
         *_label_lines(dataset),
-        f"  splits      {counted(samples['split'], SPLITS)} (level: {manifest.get('split')})",
+        f"  splits      {counted(samples['split'], SIDES)} (level: {manifest.get('split')})",
         *(_layout_line(name, layout) for name, layout in dataset.layouts.items()),
         *_stream_lines(dataset),
     ]
@@ -65,7 +64,7 @@ def selection_text(selection: Selection) -> str:
         f"{len(samples)} rows of {selection.dataset.id}@{selection.dataset.version}: "
         f"{recordings} recordings, {subjects} subjects, "
         f"{layouts} layout{'' if layouts == 1 else 's'}",
-        f"  splits      {counted(samples['split'], SPLITS)}",
+        f"  splits      {counted(samples['split'], SIDES)}",
         "  read them   .arrays(target=...), .loader(target=...), .stream(target=...), .mne(),",
         "              .sklearn(target=...), .frames(); .samples is the table",
     ]

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from bidsmill.formats.manifest import (
     pointer_path,
     version_of,
 )
+from bidsmill.formats.seal import INDEX, catalogue_of, is_catalogue_page
 from bidsmill.storage.contract import NoPermission, NotStored, Stored, Unreachable
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 PIECE_BYTES = 8 * 2**20
 WORKERS = 8
 MISSING, DAMAGED, CATALOGUE = "missing", "damaged", "catalogue"
+# Publishing writes the page after the catalogue, in less time than this.
+PAGE_LOOKS, PAGE_PAUSE = 3, 0.5
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,8 @@ class Inspection:
             found = self._inspect(dataset, stored, catalog)
             if catalog is None and not seen:
                 found.add(problem, CATALOG, "is not there" if problem == MISSING else "is no table")
+            if not datasets and catalog is not None and not seen:
+                self._check_page(found)
             seen.add(dataset)
             yield found
         for dataset in wanted:
@@ -165,6 +171,27 @@ class Inspection:
             return dict(zip(frame["dataset"], frame["version"], strict=True)), ""
         except (BidsmillError, KeyError):
             return None, DAMAGED
+
+    def _check_page(self, found: Inspected) -> None:
+        """Compare the catalogue page with the catalogue; a store may do without one."""
+        for look in range(PAGE_LOOKS):
+            try:
+                page = self.storage.read(INDEX)
+                catalogue = hashlib.sha256(self.storage.read(CATALOG)).hexdigest()
+            except (NotStored, NoPermission):
+                return
+            if not is_catalogue_page(page):
+                return  # of somebody else
+            made_of = catalogue_of(page)
+            if made_of == catalogue:
+                return
+            if look + 1 < PAGE_LOOKS:
+                time.sleep(PAGE_PAUSE)  # somebody may be publishing: the page comes last
+        todo = "bidsmill catalogue makes it anew"
+        if made_of is None:
+            found.add(DAMAGED, INDEX, f"is not the page that was written; {todo}")
+        else:
+            found.add(CATALOGUE, INDEX, f"is of another {CATALOG}; {todo}")
 
     def _listed(self) -> Iterator[tuple[str, dict[str, Stored]]]:
         """Give every dataset of the store with its files. One dataset is held in memory."""

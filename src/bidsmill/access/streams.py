@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.access.cache.streams import mapped_stream
-from bidsmill.access.cache.verification import TODO
 from bidsmill.access.names import listed, unknown
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.epocs import Epocs, read_epocs
+from bidsmill.formats.manifest import DAMAGED_STORE
 from bidsmill.formats.stream import StreamFile
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class StoredStream(StreamFile):
                 file=path,
                 found=f"sha256 {self.core.sha256()}",
                 expected=f"sha256 {stated}",
-                todo=TODO,
+                todo=DAMAGED_STORE,
             )
 
     def __reduce__(self) -> tuple[Any, ...]:

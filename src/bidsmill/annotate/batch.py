@@ -19,7 +19,6 @@ LIBRARIES = ("hedtools", "mne", "pandas")
 
 def annotate_batch(
     plan_path: Path,
-    dataset_path: Path,
     fetch_path: Path,
     manifest_path: Path,
     *,
@@ -31,8 +30,8 @@ def annotate_batch(
 
     Parameters
     ----------
-    plan_path, dataset_path, fetch_path : pathlib.Path
-        ``plan/{batch}.json``, ``plan/dataset.json``, ``fetch/{batch}.json``.
+    plan_path, fetch_path : pathlib.Path
+        ``plan/{batch}.json``, ``fetch/{batch}.json``.
     manifest_path : pathlib.Path
         ``annotate/{batch}.json``.
     settings : dict
@@ -47,15 +46,15 @@ def annotate_batch(
     BidsmillError
         If the choice of events or the HED sidecar of the config is malformed.
     """
-    plan, dataset = files.read_json(plan_path), files.read_json(dataset_path)
+    plan = files.read_json(plan_path)
     fetched = files.read_json(fetch_path)["members"]
     windows = settings["windows"]
     choice = windows["events"] if windows["kind"] == "events" else None
-    check_choice(choice, dataset["hed_version"])
+    check_choice(choice, plan["hed_version"])
     work = AnnotateWork(
-        root=Path(dataset["root"]),
+        root=Path(plan["root"]),
         folder=manifest_path.parents[1] / "events",
-        hed_version=dataset["hed_version"],
+        hed_version=plan["hed_version"],
         choice=choice,
         use_annotations=settings["annotations"] == "when-no-events",
         repairs=settings["repairs"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bidsmill.annotate.definitions import definitions_of
 from bidsmill.annotate.duplicates import duplicate_issues, duplicates_table, find_duplicates
-from bidsmill.annotate.events_table import EVENT_COLUMNS, events_table
+from bidsmill.annotate.events_table import EVENT_COLUMNS, OWN_COLUMNS, events_table
 from bidsmill.annotate.label_words import label_entry
 from bidsmill.annotate.labels import apply_labels
 from bidsmill.annotate.participants import locked_participants
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-
-# What the events of a recording hold at least.
-ANNOTATED_COLUMNS = [
-    "onset",
-    "duration",
-    "trial_type",
-    "value",
-    "HED",
-    "HED_context",
-    "HED_source",
-    "source",
-    "chosen",
-    "reason",
-]
 
 
 @dataclass
@@ -192,7 +178,7 @@ def _annotated_events(results: Path, stem: str, annotated: dict[str, Any]) -> pd
 
     if annotated["status"] == "quarantined":
         # Its conversion is quarantined too, with what is wrong.
-        return pd.DataFrame(columns=ANNOTATED_COLUMNS, dtype=object)
+        return pd.DataFrame(columns=OWN_COLUMNS, dtype=object)
     return _annotated_table(results / "events" / f"{stem}.tsv", annotated)
 
 

@@ -8,12 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.bids.events import seconds
+from bidsmill.formats.numbers import LARGEST_EXACT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bidsmill.annotate.collate import Part
 
+# The first columns of ``events/{recording}.tsv``; columns of the source with these names are
+# renamed.
+OWN_COLUMNS = [
+    "onset",
+    "duration",
+    "trial_type",
+    "value",
+    "HED",
+    "HED_context",
+    "HED_source",
+    "source",
+    "chosen",
+    "reason",
+]
 # BIDS wants onset and duration first (specification 1.10, "Events").
 EVENT_COLUMNS = [
     "onset",
@@ -30,8 +45,6 @@ EVENT_COLUMNS = [
     "reason",
     "row",
 ]
-# Whole numbers up to here are exact in float64; an onset beyond has no sample.
-MOST_SAMPLES = 2**53
 
 
 def events_table(parts: list[Part]) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -67,7 +80,8 @@ def events_table(parts: list[Part]) -> tuple[pd.DataFrame, dict[str, int]]:
         frame["row"] = pd.Series([pd.NA] * len(frame), dtype="Int64")
         if part.detail:
             samples = np.rint((onsets - part.entry.get("t0", 0.0)) * part.entry["sfreq"])
-            samples[~(np.abs(samples) < MOST_SAMPLES)] = np.nan
+            # An onset beyond has no sample.
+            samples[~(np.abs(samples) < LARGEST_EXACT)] = np.nan
             frame["sample"] = pd.Series(samples).astype("Int64")
             used = part.detail["events"] or []
             frame.loc[used, "row"] = np.arange(len(used))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.annotate.choice import absent_columns, chosen_events
+from bidsmill.annotate.events_table import OWN_COLUMNS
 from bidsmill.annotate.scopes import Scopes, contexts
 from bidsmill.annotate.tags import Tags, assemble_tags
 from bidsmill.bids.events import (
@@ -27,20 +28,7 @@ from bidsmill.sources.presence import State, require_files
 if TYPE_CHECKING:
     import pandas as pd
 
-# The columns that bidsmill writes first; columns of the source with these names are renamed.
-OWN_COLUMNS = [
-    "onset",
-    "duration",
-    "trial_type",
-    "value",
-    "HED",
-    "HED_context",
-    "HED_source",
-    "source",
-    "chosen",
-    "reason",
-]
-# Of these, the ones that mean the same in the source.
+# Of `OWN_COLUMNS`, the ones that mean the same in the source.
 SHARED_COLUMNS = OWN_COLUMNS[:4]
 # Columns that the collated table adds.
 RESERVED = ["recording", "sample", "outcome", "row", "start", "stop"]

@@ -14,10 +14,11 @@ from bidsmill.bids.events import events_of_annotations, read_events
 from bidsmill.bids.reading import open_recording
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.bids.repairs import Repairs
-from bidsmill.bids.sidecars import merged_json, number, read_json_sidecar, sidecars_in_use
+from bidsmill.bids.sidecars import merged_json, read_json_sidecar, sidecars_in_use
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.formats import tables
 from bidsmill.formats.hed_strings import load_schema
+from bidsmill.formats.numbers import finite_number
 from bidsmill.sources.local import list_files
 from bidsmill.sources.lock import read_lock
 from bidsmill.sources.place import dataset_root
@@ -74,7 +75,7 @@ class Column:
     @property
     def is_numeric(self) -> bool:
         """Whether all values are numbers."""
-        return all(number(value) is not None for value in self.counts)
+        return all(finite_number(value) is not None for value in self.counts)
 
 
 @dataclass

@@ -80,7 +80,7 @@ def assemble_tags(
     if config is not None and config.has_proposals and not use_proposed:
         everything = merge(sidecar, config, with_proposed=True)
         faults = faults + [fault for fault in everything.faults if fault not in faults]
-        _add_proposals(tags, _rows(events, everything.content, schema_version), everything)
+        _add_proposals(tags, _rows(events, everything.content, schema_version))
     for column, fault in [*(config.faults if config else ()), *faults]:
         assert config is not None
         message = f"{config.name}: {fault}"
@@ -107,7 +107,7 @@ def _sources(rows: Rows, merged: Merged) -> list[str]:
     ]
 
 
-def _add_proposals(tags: Tags, rows: Rows, merged: Merged) -> None:
+def _add_proposals(tags: Tags, rows: Rows) -> None:
     """Give proposals to the events that have no other tags, and add what is wrong with them."""
     faulty = {issue["row"] for issue in tags.issues}
     bare = {row for row, string in enumerate(tags.strings) if string == "" and row not in faulty}

@@ -13,6 +13,7 @@ from bidsmill.bids.hed_sidecars import only_defines
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.formats.hed_strings import load_schema
+from bidsmill.formats.numbers import counted
 
 MOST_NAMED = 6
 LEFT_OUT = "Values that the dataset tags are left out."
@@ -199,14 +200,14 @@ def _by_number(value: str) -> tuple[int, float, str]:
 
 def _about(dataset: str, survey: Survey) -> list[str]:
     lines = [
-        f"{dataset}: {_counted(survey.recordings, 'recording')},"
-        f" {_counted(survey.events, 'event')},"
-        f" {_counted(len(survey.columns), 'column')} beside their times"
+        f"{dataset}: {counted(survey.recordings, 'recording')},"
+        f" {counted(survey.events, 'event')},"
+        f" {counted(len(survey.columns), 'column')} beside their times"
     ]
     if survey.unread:
         stem, message = sorted(survey.unread.items())[0]
         lines.append(
-            f"  not read: the events of {_counted(len(survey.unread), 'recording')},"
+            f"  not read: the events of {counted(len(survey.unread), 'recording')},"
             f" such as {stem}: {message}"
         )
     return lines
@@ -244,14 +245,10 @@ def _leans(text: Any) -> bool:
     return isinstance(text, str) and ("{" in text or "def" in text.casefold())
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _column_line(name: str, column: Column, entry: Any) -> str:
     """Return what there is to do for a column, in one line."""
-    values = _counted(len(column.counts), "value")
-    found = f"  {name}: {values} in {_counted(column.counts.total(), 'row')}"
+    values = counted(len(column.counts), "value")
+    found = f"  {name}: {values} in {counted(column.counts.total(), 'row')}"
     if not isinstance(entry, dict):
         return found + (", all tagged by the dataset" if entry is None else ": no object")
     if not isinstance(entry.get("Count"), dict):

@@ -44,8 +44,7 @@ def choose_channels(
     else:
         types = _types(channels, datatype, settings["types"])
         chosen = [channel for channel in channels if channel.type in types]
-    excluded = excluded_names(settings)
-    chosen = [c for c in chosen if not excluded & {c.name, plain_text(c.source_name)}]
+    chosen = without(chosen, excluded_names(settings))
     if settings["bad"] == "drop":
         chosen = [c for c in chosen if c.status != "bad"]
     if not chosen:
@@ -65,6 +64,17 @@ def excluded_names(settings: dict[str, Any]) -> set[str]:
     return {plain_text(str(name)) for name in settings["exclude"]}
 
 
+def without(channels: list[Channel], excluded: set[str]) -> list[Channel]:
+    """Return the channels but those whose name or source name is excluded."""
+    return [c for c in channels if not excluded & {c.name, plain_text(c.source_name)}]
+
+
+def by_name(channels: list[Channel]) -> dict[str, Channel]:
+    """Return channels by their name and, where no other has it, by their source name."""
+    found = {plain_text(c.source_name): c for c in reversed(channels)}
+    return found | {channel.name: channel for channel in channels}
+
+
 def _types(channels: list[Channel], datatype: str, wanted: list[str]) -> set[str]:
     types = set(wanted) - {"data"}
     if "data" in wanted:
@@ -75,9 +85,8 @@ def _types(channels: list[Channel], datatype: str, wanted: list[str]) -> set[str
 
 
 def _listed(channels: list[Channel], names: list[str]) -> list[Channel]:
-    by_name = {plain_text(c.source_name): c for c in reversed(channels)}
-    by_name.update({channel.name: channel for channel in channels})
-    missing = [name for name in names if plain_text(name) not in by_name]
+    known = by_name(channels)
+    missing = [name for name in names if plain_text(name) not in known]
     if missing:
         raise RecordingProblem(
             "missing_channels",
@@ -86,8 +95,8 @@ def _listed(channels: list[Channel], names: list[str]) -> list[Channel]:
             expected="every channel of `channels.names`",
         )
     # Two names may mean one channel: its source name and its column name.
-    chosen = {by_name[plain_text(name)].index: by_name[plain_text(name)] for name in names}
-    return list(chosen.values())
+    chosen = [known[plain_text(name)] for name in names]
+    return list({channel.index: channel for channel in chosen}.values())
 
 
 def unknown_exclusions(channels: list[Channel], settings: dict[str, Any]) -> list[str]:

@@ -11,9 +11,10 @@ import numpy as np
 from bidsmill.bids.electrodes import electrode_positions
 from bidsmill.bids.reading import OpenRecording
 from bidsmill.bids.repairs import Repairs, repair
-from bidsmill.bids.sidecars import differs, number
+from bidsmill.bids.sidecars import differs
 from bidsmill.bids.tabular import agreed_rows, read_tabular
 from bidsmill.formats.layout import column_names
+from bidsmill.formats.numbers import finite_number
 
 # BIDS channel types (BIDS 1.10, modality pages) -> MNE's. MEG sensors are not here: what
 # kind of coil a sensor has is a fact of the header.
@@ -155,7 +156,7 @@ def describe_channels(
 
 def _cutoffs(row: dict[str, str]) -> tuple[float | None, float | None]:
     """Return the cutoffs of channels.tsv in Hz; those that leave no band are not known."""
-    low, high = number(row.get("low_cutoff")), number(row.get("high_cutoff"))
+    low, high = finite_number(row.get("low_cutoff")), finite_number(row.get("high_cutoff"))
     low, high = (edge if edge is not None and edge >= 0 else None for edge in (low, high))
     if high is not None and high <= (low or 0.0):
         return None, None
@@ -190,7 +191,7 @@ def _channel_rows(
         conflicts.append(f"{file} lists {_some(sorted(repeated))} more than once; not used")
         rows = {name: row for name, row in rows.items() if name not in repeated}
     for rate in sorted({row.get("sampling_frequency", "") for row in rows.values()} - {""}):
-        stated = number(rate)
+        stated = finite_number(rate)
         if stated is not None and differs(stated, opened.sfreq):
             conflicts.append(
                 f"channels.tsv says {rate} Hz, the file {opened.sfreq:g} Hz; the file's is used"

@@ -10,8 +10,9 @@ import numpy as np
 
 from bidsmill.bids.entities import canonical_datatype, parse_name
 from bidsmill.bids.repairs import Repairs, repair
-from bidsmill.bids.sidecars import merged_json, number
+from bidsmill.bids.sidecars import merged_json
 from bidsmill.bids.tabular import read_tabular
+from bidsmill.formats.numbers import finite_number
 
 # Whose key of coordsystem.json tells the frame of electrodes.tsv; beside them stand those of
 # fiducials and landmarks (BIDS 1.10, modality pages, "Coordinate System JSON").
@@ -152,7 +153,7 @@ def _places(
     found: dict[str, list[float]] = {}
     without, repeated = [], set()
     for row in frame.to_dict("records"):
-        axes = [number(row[axis]) for axis in "xyz"]
+        axes = [finite_number(row[axis]) for axis in "xyz"]
         if None in axes:
             without.append(row["name"])
             continue

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-FIRST_COLUMNS = ["onset", "duration", "trial_type", "value", "HED"]
 BLANK = b" \t\r\n\0\xef\xbb\xbf"
 # Decimals of an onset beyond which it is no longer rounded for people.
 MOST_DECIMALS = 9

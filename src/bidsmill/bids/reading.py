@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bidsmill.bids.readers import brainvision, edf, eeglab, meg, nirs
+from bidsmill.bids.readers import brainvision, bti, ctf, edf, eeglab, fif, kit, nirs
 from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import RecordingProblem
 
@@ -21,11 +21,11 @@ READERS = {
     ".bdf": edf.read,
     ".vhdr": brainvision.read,
     ".set": eeglab.read,
-    ".fif": meg.read_fif,
-    ".ds": meg.read_ctf,
-    ".con": meg.read_kit,
-    ".sqd": meg.read_kit,
-    ".kdf": meg.read_kit,
+    ".fif": fif.read,
+    ".ds": ctf.read,
+    ".con": kit.read,
+    ".sqd": kit.read,
+    ".kdf": kit.read,
     ".snirf": nirs.read_snirf,
 }
 # Data files without the header that says what is in them.
@@ -210,7 +210,7 @@ def _read(path: Path, extension: str, data: str, repairs: Repairs):
         if reader is not None:
             return reader(path, data, repairs)
         if path.is_dir():
-            return meg.read_bti(path, data, repairs)
+            return bti.read(path, data, repairs)
         return mne.io.read_raw(path, preload=False)
 
 

@@ -148,6 +148,12 @@ QUARANTINE = _by_code(
         "the events.tsv of the recording is there and is no table of events",
         "correct it, or remove it if the recording has no events",
     ),
+    Reason(
+        "too_large",
+        "the recording exceeds `limits` of the config: its files are not fetched"
+        " (`recording_gigabytes`), its samples are not read (`channels`, `hours`)",
+        "raise the limit if the machine has the disk and the time",
+    ),
     Reason("not_annotated", "the events could not be read", "see the message"),
     Reason(
         "stream_metadata",

@@ -136,3 +136,8 @@ class Repairs:
         """Return what a person can do where a repair was withheld."""
         names = [note["rule"] for note in self.withheld]
         return f"allow the repair: `repairs: {{allow: [{', '.join(names)}]}}`" if names else None
+
+    def todo(self, plain: str, mark: str = ";") -> str:
+        """Return what a person can do anyway, and behind a mark the repair that would help."""
+        hint = self.hint()
+        return f"{plain}{mark} or {hint}" if hint else plain

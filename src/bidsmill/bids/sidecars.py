@@ -12,6 +12,7 @@ from bidsmill.bids.entities import parse_name
 from bidsmill.bids.inheritance import FREE_ENTITIES
 from bidsmill.bids.repairs import Repairs, repair
 from bidsmill.bids.tabular import decoded
+from bidsmill.formats.numbers import finite_number
 
 # Highest line frequency that is believed, in Hz: mains have 16.7, 50 or 60, aircraft 400.
 MOST_LINE_FREQUENCY = 1000.0
@@ -217,14 +218,14 @@ def sidecar_conflicts(
         Which rules may act; those that lose nothing if absent.
     """
     told = (repairs or Repairs()).mend("json", JsonSidecar(sidecar))
-    rate = number(sidecar.get("SamplingFrequency"))
+    rate = finite_number(sidecar.get("SamplingFrequency"))
     if rate is not None and differs(rate, opened.sfreq):
         told.append(
             f"the sidecar says SamplingFrequency {sidecar['SamplingFrequency']} Hz, the file"
             f" {opened.sfreq:g} Hz; the file's is used"
         )
     # BIDS counts channels by type, in keys that end alike (BIDS 1.10, modality pages).
-    counts = {key: number(n) for key, n in sidecar.items() if key.endswith("ChannelCount")}
+    counts = {key: finite_number(n) for key, n in sidecar.items() if key.endswith("ChannelCount")}
     primary = {"ieeg": ("SEEG", "ECOG")}.get(datatype, (datatype.upper(),))
     # Without the count of the main type, or with one that is no number, there is no sum.
     if any(f"{kind}ChannelCount" in counts for kind in primary) and None not in counts.values():
@@ -234,7 +235,7 @@ def sidecar_conflicts(
                 f"the sidecar counts {total:g} channels, the file has {len(opened.names)};"
                 " the file's are used"
             )
-    duration, held = number(sidecar.get("RecordingDuration")), opened.n_times / opened.sfreq
+    duration, held = finite_number(sidecar.get("RecordingDuration")), opened.n_times / opened.sfreq
     # Durations are rounded as people like; a second is no contradiction.
     if duration is not None and abs(duration - held) > max(1.0, 1e-3 * held):
         told.append(
@@ -242,15 +243,6 @@ def sidecar_conflicts(
             " the file's is used"
         )
     return told
-
-
-def number(value: Any) -> float | None:
-    """Return the finite number in a cell or value, None if there is none."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def differs(stated: float, true: float) -> bool:

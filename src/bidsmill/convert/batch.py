@@ -10,6 +10,7 @@ from typing import Any
 from bidsmill import batches
 from bidsmill.bids.described import signal_sidecars_of
 from bidsmill.bids.events import boundary_markers, seconds
+from bidsmill.bids.limits import TOO_LARGE, signal_too_large
 from bidsmill.bids.rules import check_names
 from bidsmill.convert.recording import convert_recording
 from bidsmill.convert.stream_source import stream_of
@@ -47,7 +48,7 @@ def convert_batch(
         ``convert/{batch}.json``. With `only` it is replaced if its bytes differ, and only if
         every other member has its receipt.
     settings : dict
-        ``source``, ``path``, those of `SETTINGS`, and ``on_bad_recording``.
+        ``source``, ``path``, those of `SETTINGS`, ``limits`` and ``on_bad_recording``.
     code : str
         Hash of the code of this stage.
     processes : int
@@ -73,6 +74,7 @@ def convert_batch(
         annotated=files.read_json(annotate_path)["members"],
         state=read_state(results, plan["batch"]),
         streamed=None if streams_path is None else files.read_json(streams_path)["members"],
+        limits=settings.get("limits"),
     )
     software = {name: version(name) for name in LIBRARIES}
 
@@ -88,6 +90,7 @@ def convert_batch(
         on_bad_recording=settings["on_bad_recording"],
         processes=processes,
         only=only,
+        holds=work.is_within_limits,
     )
     content = files.json_bytes({"software": software, **manifest})
     if only is None:
@@ -107,6 +110,8 @@ class ConvertWork:
     annotated: dict[str, dict[str, Any]]
     state: State
     streamed: dict[str, dict[str, Any]] | None = None
+    # They decide whether a matrix is made, and nothing of what is in it: no part of `inputs`.
+    limits: dict[str, Any] | None = None
 
     def inputs(self, member: batches.Member) -> dict[str, Any]:
         """Return all that the matrix of a recording depends on.
@@ -164,7 +169,7 @@ class ConvertWork:
             self.root,
             self.results / "events" / f"{stem}.tsv",
             self.results / "matrix" / f"{stem}.parquet",
-            self.settings,
+            {**self.settings, "limits": self.limits},
             stream,
         )
 
@@ -180,3 +185,10 @@ class ConvertWork:
         ):
             raise RecordingProblem(entry["reason"], entry["message"])
         return stream_of(self.results / FOLDER, member, node, entry)
+
+    def is_within_limits(self, receipt: dict[str, Any]) -> bool:
+        """Return whether the limits of today let stand what was decided before."""
+        if receipt["status"] == "quarantined":
+            return receipt["reason"] != TOO_LARGE
+        hours = receipt["source_n_times"] / receipt["source_sfreq"] / 3600
+        return not signal_too_large(len(receipt["detail"]["channels"]), hours, self.limits)

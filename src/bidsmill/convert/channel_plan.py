@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bidsmill.bids.channel_choice import choose_channels, excluded_names
+from bidsmill.bids.channel_choice import choose_channels, excluded_names, without
 from bidsmill.bids.channels import Channel
 from bidsmill.convert import spline
 from bidsmill.convert.mixing import Interpolation, Mixed, Mixing, Reference
 from bidsmill.convert.montage import FEWEST_SOURCES, Placed, place_on_montage
 from bidsmill.convert.reference import Referenced, find_reference
-from bidsmill.formats.files import plain_text
 from bidsmill.signal.source import Signal
 
 
@@ -75,7 +74,7 @@ def plan_channels(
         As `choose_channels`, `place_on_montage` and `find_reference` raise them.
     """
     excluded = excluded_names(settings)
-    usable = [c for c in channels if not excluded & {c.name, plain_text(c.source_name)}]
+    usable = without(channels, excluded)
     if settings["policy"] == "montage":
         placed = place_on_montage(usable, settings)
     else:

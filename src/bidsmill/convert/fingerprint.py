@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bidsmill.formats.mixed_bits import mixed_bits
+
 # Samples of a row that enter its hash, evenly spread, and the fewest that make one.
 POINTS, FEWEST_POINTS = 32, 16
 # Steps per standard deviation of the differences between these samples. Coarse beside rounding
@@ -24,6 +26,7 @@ MOST = 2048
 # Hashes that are held before they are thinned out.
 HELD = 2**16
 BITS = 48
+MASK = np.uint64((1 << BITS) - 1)
 # The lowest bits of a hash tell which of two samples is higher, for so many pairs: they are known
 # before the hash is, so that of a long recording most rows need none.
 CHOICES = 6
@@ -68,7 +71,7 @@ class SignalFingerprint:
         values = block[self._channels[own, np.newaxis], rows[:, np.newaxis], self._points]
         telling, hashes = row_hashes(values.astype(np.float64), self._factors)
         low = choices[own, rows][telling].astype(np.uint64)
-        hashes = (_mixed(hashes) >> np.uint64(CHOICES) << np.uint64(CHOICES)) | low
+        hashes = ((mixed_bits(hashes) & MASK) >> np.uint64(CHOICES) << np.uint64(CHOICES)) | low
         self._parts.append(self._thinned(hashes))
         self._held += len(self._parts[-1])
         if self._held > HELD:
@@ -131,14 +134,3 @@ def row_hashes(values: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.
     steps, spread = steps[telling], spread[telling]
     quantised = np.rint(steps / spread[:, np.newaxis] * STEPS).astype(np.int64).astype(np.uint64)
     return telling, (quantised * factors[1:]).sum(axis=1, dtype=np.uint64)
-
-
-def _mixed(hashes: np.ndarray) -> np.ndarray:
-    """Spread what tells rows apart over all bits (the finaliser of SplitMix64, Steele 2014)."""
-    mixed = hashes.copy()
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
-    return mixed & np.uint64((1 << BITS) - 1)

@@ -18,6 +18,7 @@ from bidsmill.bids.described import (
     source_sha256,
 )
 from bidsmill.bids.events import seconds
+from bidsmill.bids.limits import require_within
 from bidsmill.bids.reading import OpenRecording
 from bidsmill.bids.recording_signal import RecordingSignal
 from bidsmill.convert.chain import build_chain
@@ -30,12 +31,15 @@ from bidsmill.convert.writing import write_matrix
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.formats import tables
 from bidsmill.formats.layout import layout_id
+from bidsmill.formats.space import require_room
 from bidsmill.signal.source import Signal
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+# Samples are float32.
+BYTES_PER_VALUE = 4
 # Keys of the sidecar that a description of the dataset repeats (BIDS 1.10, modality pages).
 HARDWARE = (
     "Manufacturer",
@@ -75,8 +79,8 @@ def convert_recording(
     output : pathlib.Path
         ``matrix/{recording}.parquet``.
     settings : dict
-        ``windows``, ``channels``, ``reference``, ``resample``, ``filter`` and ``repairs`` of
-        the dataset.
+        ``windows``, ``channels``, ``reference``, ``resample``, ``filter``, ``repairs`` and, if
+        there are any, ``limits`` of the dataset.
     stream : (pathlib.Path, dict), optional
         With ``windows.source``: the file of that node, and its facts (see
         `bidsmill.convert.stream_source.stream_of`).
@@ -90,11 +94,20 @@ def convert_recording(
     ------
     RecordingProblem
         If the recording cannot be converted.
+    DiskFull
+        If there is no room for its matrix.
     """
     prepared = prepare_recording(member, root, tables.read_tsv(events_path), settings, stream)
     made = prepared.made
     metadata = _metadata(member, prepared, settings)
     names = [channel.name for channel in made.chosen]
+    require_room(
+        output.parent,
+        len(prepared.rows.starts) * len(names) * prepared.rows.length * BYTES_PER_VALUE,
+        what=f"the disk has no room for the matrix of {member['stem']}",
+        purpose="its rows before they are compressed",
+        todo="make room and run again: what is converted stays; `limits` leaves large ones out",
+    )
     meter = QualityMeter(metadata, len(prepared.rows.starts), as_recorded(made.steps))
     excluded, stated = write_matrix(
         output, made.signal, prepared.rows, names, settings["windows"], metadata, meter
@@ -182,6 +195,8 @@ def prepare_recording(
     """
     known = describe_recording(member, root, settings["repairs"])
     opened = known.opened
+    hours = opened.n_times / opened.sfreq / 3600
+    require_within(len(opened.names), hours, settings.get("limits"))
     cuts = find_cuts(find_boundaries(opened, events), opened.sfreq, opened.n_times)
     if stream is None:
         made = _of_recording(member, root, known, cuts, settings)
@@ -263,9 +278,11 @@ def _source_facts(member: dict[str, Any], opened: OpenRecording) -> dict[str, An
 
 def _processing(steps, windows: dict[str, Any], signal: Signal, rows: Rows) -> list[dict]:
     done = list(steps)
-    step = {"step": "windows", **windows, "sfreq": signal.sfreq, "n_times": rows.length}
-    for key in ("baseline", "events", "source"):
-        step.pop(key, None)
+    # Sorted: the order of keys in a config is no setting, and must not reach the bytes.
+    asked = {
+        key: windows[key] for key in sorted(windows) if key not in ("baseline", "events", "source")
+    }
+    step = {"step": "windows", **asked, "sfreq": signal.sfreq, "n_times": rows.length}
     done.append(step)
     if windows.get("baseline"):
         done.append({"step": "baseline", "span": windows["baseline"], "mode": "mean"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bidsmill.bids.channel_choice import by_name, without
 from bidsmill.bids.channels import Channel
 from bidsmill.errors import RecordingProblem
 from bidsmill.formats.files import plain_text
@@ -85,7 +86,7 @@ def find_reference(
     if not rows:
         return [], ["the reference is as recorded: the matrix holds no EEG or iEEG channel"]
     if reference == "average":
-        usable = [c for c in channels if not exclude & {c.name, plain_text(c.source_name)}]
+        usable = without(channels, exclude)
         return [_average(usable, kind, places) for kind, places in rows.items()], []
     named, notes = _named(channels, [str(name) for name in reference])
     kind = named[0].type
@@ -114,9 +115,8 @@ def _average(channels: list[Channel], kind: str, rows: list[int]) -> Referenced:
 
 
 def _named(channels: list[Channel], names: list[str]) -> tuple[list[Channel], list[str]]:
-    by_name = {plain_text(c.source_name): c for c in reversed(channels)}
-    by_name.update({channel.name: channel for channel in channels})
-    missing = [name for name in names if plain_text(name) not in by_name]
+    known = by_name(channels)
+    missing = [name for name in names if plain_text(name) not in known]
     if missing:
         raise RecordingProblem(
             "missing_channels",
@@ -124,7 +124,7 @@ def _named(channels: list[Channel], names: list[str]) -> tuple[list[Channel], li
             found=f"no channel {', '.join(missing)}",
             expected="every channel of `reference`",
         )
-    found = list({c.index: c for c in (by_name[plain_text(name)] for name in names)}.values())
+    found = list({c.index: c for c in (known[plain_text(name)] for name in names)}.values())
     kinds = {channel.type for channel in found}
     good = [channel for channel in found if channel.status == "good"]
     if len(kinds) > 1 or not kinds <= set(REFERENCED) or not good:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.formats.epocs import COLUMNS, Epocs, make_epocs
+from bidsmill.formats.numbers import LARGEST_EXACT, finite_number
 from bidsmill.formats.stream_core import StreamCore
 from bidsmill.formats.tables import MISSING, cell_text
 
@@ -70,11 +70,11 @@ def epocs_from_bids(
             columns[own] = cells
             continue
         if name != "value":
-            numbers = [_number(cell) for cell in cells]
+            numbers = [finite_number(cell) for cell in cells]
             # What is no number is refused by its name.
             columns[own] = [c if n is None else n for c, n in zip(cells, numbers, strict=True)]
             continue
-        numbers = [_number(cell) for cell in cells]
+        numbers = [finite_number(cell) for cell in cells]
         columns[own], columns["code"] = numbers, [_whole(number) for number in numbers]
         # What is no number, or is written in another way than it would be here, keeps its text.
         same = [cell_text(number) == cell for cell, number in zip(cells, numbers, strict=True)]
@@ -92,16 +92,8 @@ def _cell(value: Any) -> str | None:
     return None if text.strip() in ("", MISSING) else text
 
 
-def _number(cell: str | None) -> float | None:
-    try:
-        number = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _whole(number: float | None) -> int | None:
-    exact = number is not None and number.is_integer() and abs(number) < 2**53
+    exact = number is not None and number.is_integer() and abs(number) < LARGEST_EXACT
     return int(number) if exact else None  # type: ignore[arg-type]
 
 

@@ -53,12 +53,13 @@ def remove_parts(path: str | os.PathLike) -> None:
     Only for the one job that owns `path`: a writer at work would lose its file.
     """
     target = Path(path)
-    for part in target.parent.glob(f".{_escape_glob(target.name)}.*{PART_SUFFIX}"):
+    for part in target.parent.glob(f".{literal_glob(target.name)}.*{PART_SUFFIX}"):
         part.unlink(missing_ok=True)
 
 
-def _escape_glob(name: str) -> str:
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+def literal_glob(name: str) -> str:
+    """Return the pattern that matches a name and nothing else."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

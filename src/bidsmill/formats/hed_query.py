@@ -23,7 +23,6 @@ EXAMPLE = "Image and not (Face or House)"
 WORDS = ("and", "or", "not")
 SYMBOL_OF = {"and": "&&", "or": "||", "not": "~"}
 CLOSING = {"(": ")", "[": "]", "{": "}"}
-SYMBOLS = ("&&", "||", ",", "~")
 TOKEN = re.compile(
     r"""(?P<symbol>&&|\|\||,|~)
       |(?P<open>[(\[{])

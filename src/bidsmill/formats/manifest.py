@@ -12,6 +12,9 @@ from typing import Any, Protocol
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 
+# What to do where a file of a store is not the one that was published.
+DAMAGED_STORE = "the store is damaged: copy this file again, or publish the dataset again"
+
 CONTRACT = "1"
 CATALOG = "catalog.parquet"
 KINDS = (
@@ -221,6 +224,13 @@ CATALOG_COLUMNS = {
     "tasks": "string",
     "labels": "string",
     "split": "string",
+    "channels": "string",
+    "channel_types": "string",
+    "sampling_rates": "string",
+    "hed_tags": "string",
+    "largest_layout": "string",
+    "samples": "string",
+    "report": "string",
     "recordings": "int64",
     "converted": "int64",
     "quarantined": "int64",
@@ -233,17 +243,37 @@ CATALOG_COLUMNS = {
 
 def catalog_row(manifest: dict[str, Any], version: str) -> dict[str, Any]:
     """Return the row of ``catalog.parquet`` for a version; lists and keys become one text."""
-    row: dict[str, Any] = {"dataset": manifest["dataset"], "version": version}
+    stated = {"dataset": manifest["dataset"], "version": version}
+    made: dict[str, Any] = {**stated, **_facts_of_files(manifest)}
+    row: dict[str, Any] = {}
     for column, kind in CATALOG_COLUMNS.items():
-        if column in row:
-            continue
-        if column == "bytes":
-            value: Any = sum(entry["size"] for entry in manifest["files"])
-        elif column == "layouts":
-            value = len(manifest["layouts"])
-        else:
-            value = manifest.get(column)
+        value: Any = made[column] if column in made else manifest.get(column)
         if isinstance(value, list | dict):
             value = ", ".join(map(str, value))
         row[column] = ("" if value is None else str(value)) if kind == "string" else int(value)
     return row
+
+
+def _facts_of_files(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return what a manifest says of its layouts and files, as columns of the catalogue."""
+    layouts = manifest["layouts"].values()
+    paths = {entry.get("name"): entry.get("path") for entry in manifest["files"]}
+    types = {kind for layout in layouts for kind in layout.get("types", [])}
+    rates = {float(layout["sfreq"]) for layout in layouts if "sfreq" in layout}
+    return {
+        "bytes": sum(entry["size"] for entry in manifest["files"]),
+        "layouts": len(layouts),
+        "channels": sorted({len(layout["channels"]) for layout in layouts if "channels" in layout}),
+        "channel_types": sorted(types),
+        "sampling_rates": [f"{rate:.12g}" for rate in sorted(rates)],
+        "largest_layout": largest_layout(manifest["layouts"]),
+        "samples": paths.get("samples.parquet"),
+        "report": paths.get("report.html"),
+    }
+
+
+def largest_layout(layouts: dict[str, dict[str, Any]]) -> str:
+    """Return the layout with the most rows, or '' if there is no choice to make."""
+    if len(layouts) < 2:
+        return ""
+    return max(layouts, key=lambda name: (layouts[name].get("rows") or 0, name))

@@ -18,6 +18,7 @@ import numpy as np
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.hashing_file import HashingFile
+from bidsmill.formats.manifest import DAMAGED_STORE
 from bidsmill.formats.matrix_document import (
     CONTRACT,
     METADATA_KEY,
@@ -280,7 +281,7 @@ class MatrixFile:
                 "a matrix cannot be decoded: its bytes are damaged",
                 file=self.path,
                 found=error,
-                todo="the store is damaged: copy this file again, or publish the dataset again",
+                todo=DAMAGED_STORE,
             ) from None
 
     def chunk_ranges(

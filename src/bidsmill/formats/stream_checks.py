@@ -37,7 +37,6 @@ CHANNEL_FIELDS = tuple(StreamChannel.__dataclass_fields__)
 SOURCE_FIELDS = ("uri", "sha256", "reader", "reader_version")
 HISTORY_FIELDS = ("node", "params", "version", "id", "parents", "input_sha256")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-KNOWN_UNITS = "V, mV, µV, nV, T, fT, T/m, fT/cm, V^2, V^2/Hz, 1, %, Hz, s, a.u. or another of SI"
 REMAKE = "make the file again, or correct the field with the tool that wrote it"
 SHOWN = 80
 

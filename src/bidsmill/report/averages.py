@@ -81,6 +81,18 @@ class ClassAverages:
             variance = np.maximum(self._squares / count - mean**2, 0) * count / (count - 1)
             return np.where(count > 1, np.sqrt(variance / count), np.nan)
 
+    def margins(self, level: float = 0.95) -> np.ndarray:
+        """Return half the width of the confidence intervals of the means; NaN below two units.
+
+        Student's t for the number of units, less one, times the standard error: each point of
+        time by itself, not the curve as a whole.
+        """
+        from scipy.special import stdtrit
+
+        units = self._count[:, :, None]
+        factor = stdtrit(np.maximum(units - 1, 1), (1 + level) / 2)
+        return factor * self.standard_errors()
+
 
 def field_power(mean: np.ndarray, kind: str) -> np.ndarray:
     """Return the strength of a response over the channels of one type.

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, tables
+from bidsmill.formats.certificate import text_column
 from bidsmill.report.prose import dataset_readme, processing_prose
+from bidsmill.report.tag_tree import count_tags, used_tags
 from bidsmill.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
 
 CONTRACT = "1"
 # Settings of the machine that runs: they change no result, and are nobody else's business.
@@ -69,6 +78,7 @@ def describe_dataset(
             "subjects": len(subjects),
             "rows": len(samples),
         },
+        "hed_tags": _hed_tags(samples, overview["hed_version"]),
         "rows_excluded": int((samples["excluded"] != "").sum()),
         "hours": round(sum(float(d) for d in used["duration"] if d) / 3600, 4),
         "sampling_rates": sorted({float(rate) for rate in used["sfreq"]}),
@@ -83,6 +93,17 @@ def describe_dataset(
     }
     files.write_json(description_path, content)
     files.write_text(readme_path, dataset_readme(content, recordings))
+
+
+def _hed_tags(samples: pd.DataFrame, version: Any) -> list[str]:
+    """Return the tags of the rows and of what they happen in, those of most rows first."""
+    columns = (column for column in ("HED", "HED_context") if column in samples)
+    strings = (text for column in columns for text in text_column(samples, column))
+    try:
+        return used_tags(count_tags(strings, version or None))
+    except BidsmillError as error:
+        log.warning("the catalogue cannot tell the HED tags: %s", error)
+        return []
 
 
 def citation(dataset: str, stated: dict[str, Any]) -> str:

@@ -63,18 +63,22 @@ def _draw_scores(axes, found: Finding) -> None:
     values = [factor * found.published, factor * found.random]
     low = 0.0 if found.classes else min(0.0, *(max(v, -1.0) for v in values if np.isfinite(v)))
     colours = (PALETTE[0], PALETTE[1])
+    chance, high = factor * found.chance, factor * found.chance_high
+    drawn_chance = max(chance, low)
     for place, (value, colour) in enumerate(zip(values, colours, strict=True)):
         drawn = max(value, low) if np.isfinite(value) else 0.0
         axes.barh(place, drawn, 0.55, color=colour)
-        text = axes.text(
-            max(drawn, 0.0) + 0.012 * factor, place, _percent(found, value / factor), va="center"
-        )
+        # Where the bar ends just before the line of chance, beyond it.
+        near = drawn <= drawn_chance < drawn + 0.15 * factor
+        x = max(drawn_chance if near else drawn, 0.0) + 0.012 * factor
+        text = axes.text(x, place, _percent(found, value / factor), va="center")
         text.set_in_layout(False)
-    chance, high = factor * found.chance, factor * found.chance_high
-    drawn_chance = max(chance, low)
     axes.axvspan(drawn_chance, max(high, drawn_chance), color=RULE, zorder=0.5, linewidth=0)
     axes.axvline(drawn_chance, color=INK, linewidth=1.3, linestyle=(0, (4, 2)))
-    axes.text(drawn_chance, -0.52, "chance", ha="center", va="bottom", fontsize=8, color=MUTED)
+    axes.text(
+        drawn_chance, 1.02, "chance", ha="center", va="bottom", fontsize=8, color=MUTED,
+        transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
     axes.set_yticks(range(2), rows)
     axes.set_ylim(1.5, -0.55)
     axes.set_xlim(low, 1.12 * factor)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bidsmill.report import averages, numbers
-from bidsmill.report.drawing import INK, MUTED, PALETTE, Picture, new_figure, picture, plain
+from bidsmill.report.drawing import (
+    INK,
+    MUTED,
+    PALETTE,
+    Picture,
+    axes_at,
+    bare_figure,
+    picture,
+    plain,
+)
 from bidsmill.report.figures_signals import type_name
-from bidsmill.report.scalp import draw_map, scalp_places, why_no_map
+from bidsmill.report.scalp import draw_map, draw_scale, largest, scalp_places, why_no_map
 from bidsmill.report.signals import Kind, LayoutSignals, Response
 
 SHOWN_CHANNELS = 3
@@ -25,8 +33,9 @@ class Shown:
     ----------
     times : numpy.ndarray
         Shape (times,), s, 0 at the event.
-    means, errors : numpy.ndarray
-        Shape (classes, channels of the type, times).
+    means, errors, margins : numpy.ndarray
+        Shape (classes, channels of the type, times): means, their standard errors, and half the
+        width of their 95 % confidence intervals.
     channels : list of dict
         The channels of the type.
     best : list of int
@@ -38,6 +47,7 @@ class Shown:
     times: np.ndarray
     means: np.ndarray
     errors: np.ndarray
+    margins: np.ndarray
     channels: list[dict]
     best: list[int]
     peak: int
@@ -64,6 +74,7 @@ def select(response: Response, kind: Kind, signals: LayoutSignals) -> Shown | No
         times,
         means,
         errors,
+        response.of_classes.margins()[:, picks] * factor,
         [signals.channels[i] for i in picks],
         known[:SHOWN_CHANNELS],
         int(np.argmax(contrast[known[0]])),
@@ -88,33 +99,20 @@ def response_picture(
     signals : LayoutSignals
         The layout.
     """
-    figure = new_figure(10.6, 5.3)
     places = scalp_places(shown.channels)
-    pair = _pair(shown)
-    parts: Any = figure.subfigures(2, 1, height_ratios=[1.12, 1])
-    upper, lower = parts
-    if places is None:
-        power = upper.subplots()
-    else:
-        power, head = upper.subplots(1, 2, gridspec_kw={"width_ratios": [2.6, 1]})
-        values = shown.means[pair[0]] - (shown.means[pair[1]] if len(pair) > 1 else 0)
-        title = f"{_pair_text(response, pair)} at {shown.times[shown.peak]:.3f} s"
-        unit = numbers.display_unit(kind[1])[1]
-        draw_map(upper, head, places, values[:, shown.peak], title, unit, shown.best)
+    above = 0.12 + 0.2 * -(-len(response.classes) // 3)  # the key
+    height = 5.15 + above
+    figure = bare_figure(10.6, height)
+    width = 9.75 if places is None else 4.2
+    power = axes_at(figure, 0.75, height - above - 2.25, width, 1.95)
     _draw_power(power, kind, response, shown)
-    axes = lower.subplots(1, len(shown.best), sharey=True, squeeze=False)[0]
-    _draw_channels(axes, kind, shown)
-    counted = [
-        f"{plain(c, 28)} ({rows:,} rows, {recordings} rec.)"
-        for c, rows, recordings in zip(
-            response.classes, response.of_classes.rows, response.of_classes.recordings, strict=True
-        )
-    ]
-    handles = [
-        power.plot([], [], color=PALETTE[i], linestyle=DASHES[i], linewidth=1.8)[0]
-        for i in range(len(response.classes))
-    ]
-    figure.legend(handles, counted, loc="outside upper left", ncols=3, handlelength=3)
+    if places is not None:
+        _draw_maps(figure, height - above - 2.2, places, kind, response, shown)
+    for column in range(len(shown.best)):
+        room = 10.1 / len(shown.best)
+        axes = axes_at(figure, 0.75 + column * room, 0.55, room - 0.35, 1.8)
+        _draw_channel(axes, kind, shown, column)
+    _draw_key(figure, power, response)
     names = ", ".join(plain(shown.channels[i]["name"], 24) for i in shown.best)
     title = _title(kind, response, signals)
     alt = (
@@ -146,20 +144,75 @@ def _draw_power(axes, kind: Kind, response: Response, shown: Shown) -> None:
     _time_axis(axes, shown.times)
 
 
-def _draw_channels(panels, kind: Kind, shown: Shown) -> None:
+def _draw_maps(
+    figure, bottom: float, places: np.ndarray, kind: Kind, response: Response, shown: Shown
+) -> None:
+    """Draw the two classes that are furthest apart on the head, and their difference."""
+    pair = _pair(shown)
+    own = [shown.means[code][:, shown.peak] for code in pair]
+    maps = [(_pair_text(response, [code]), v) for code, v in zip(pair, own, strict=True)]
+    if len(pair) > 1:
+        maps.append((_pair_text(response, pair), own[0] - own[1]))
+    limit = largest(np.concatenate([values for _, values in maps]))
+    image = None
+    for column, (title, values) in enumerate(maps):
+        axes = axes_at(figure, 5.25 + 1.6 * column, bottom, 1.5, 1.65)
+        image = draw_map(axes, places, values, title, shown.best, limit)
+    beside = axes_at(figure, 5.33 + 1.6 * len(maps), bottom + 0.35, 0.08, 0.95)
+    draw_scale(figure, beside, image, numbers.display_unit(kind[1])[1])
+    at = f"at {shown.times[shown.peak]:.3f} s"
+    figure.text(5.25 / 10.6, (bottom - 0.06) / figure.get_size_inches()[1], at, fontsize=8.5)
+
+
+def _draw_key(figure, axes, response: Response) -> None:
+    counted = [
+        f"{plain(c, 28)} ({rows:,} rows, {recordings} rec.)"
+        for c, rows, recordings in zip(
+            response.classes, response.of_classes.rows, response.of_classes.recordings, strict=True
+        )
+    ]
+    handles = [
+        axes.plot([], [], color=PALETTE[i], linestyle=DASHES[i], linewidth=1.8)[0]
+        for i in range(len(response.classes))
+    ]
+    figure.legend(
+        handles, counted, loc="upper left", ncols=3, handlelength=3,
+        bbox_to_anchor=(0.06, 1.0), borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _draw_channel(axes, kind: Kind, shown: Shown, column: int) -> None:
+    """Draw the means of the classes at one of the channels, with their confidence bands."""
     unit = numbers.display_unit(kind[1])[1]
-    alpha = 0.2 if len(shown.means) <= 3 else 0.1
-    for axes, channel in zip(panels, shown.best, strict=True):
-        for code in range(len(shown.means)):
-            mean, error = shown.means[code, channel], np.nan_to_num(shown.errors[code, channel])
-            band = {"color": PALETTE[code], "alpha": alpha, "linewidth": 0}
-            axes.fill_between(shown.times, mean - error, mean + error, **band)
-            axes.plot(shown.times, mean, color=PALETTE[code], linestyle=DASHES[code])
-        axes.set_title(plain(shown.channels[channel]["name"], 32))
-        axes.axhline(0, color=MUTED, linewidth=0.6)
-        _time_axis(axes, shown.times)
-        axes.set_xlabel("s from the event")
-    panels[0].set_ylabel(unit or "amplitude")
+    alpha = 0.2 if len(shown.means) <= 3 else 0.08
+    low, high = _extent(shown)
+    channel = shown.best[column]
+    for code in range(len(shown.means)):
+        mean, margin = shown.means[code, channel], np.nan_to_num(shown.margins[code, channel])
+        upper, lower = np.clip([mean + margin, mean - margin], low, high)
+        band = {"color": PALETTE[code], "alpha": alpha, "linewidth": 0}
+        axes.fill_between(shown.times, lower, upper, **band)
+        axes.plot(shown.times, mean, color=PALETTE[code], linestyle=DASHES[code])
+    axes.set_title(plain(shown.channels[channel]["name"], 32))
+    axes.axhline(0, color=MUTED, linewidth=0.6)
+    axes.set_ylim(low, high)
+    _time_axis(axes, shown.times)
+    axes.set_xlabel("s from the event")
+    if column:
+        axes.tick_params(axis="y", labelleft=False)
+    else:
+        axes.set_ylabel(unit or "amplitude")
+
+
+def _extent(shown: Shown) -> tuple[float, float]:
+    """Return limits that hold the means and their bands, wide ones (of few units) in part."""
+    means = shown.means[:, shown.best]
+    margins = np.nan_to_num(shown.margins[:, shown.best])
+    known = np.isfinite(means)
+    size = float(np.ptp(means[known])) or float(np.abs(means[known]).max()) or 1.0
+    low = max(np.nanmin(means - margins), means[known].min() - 2 * size)
+    high = min(np.nanmax(means + margins), means[known].max() + 2 * size)
+    return float(low - 0.06 * (high - low)), float(high + 0.06 * (high - low))
 
 
 def _time_axis(axes, times: np.ndarray) -> None:
@@ -194,7 +247,9 @@ def _caption(response: Response, shown: Shown, signals: LayoutSignals, with_map:
         if len(response.classes) > 1
         else "the channels with the clearest response"
     )
-    chosen = " and the map at the moment of the largest difference" if with_map else ""
+    chosen = ""
+    if with_map:
+        chosen = ", and maps at the moment where the first of them shows most"
     if shown.channels[0]["type"] == "emg":
         done = "EMG is rectified"
     else:
@@ -209,6 +264,7 @@ def _caption(response: Response, shown: Shown, signals: LayoutSignals, with_map:
         )
     return (
         "Strength of the average response (top; dotted: about what noise alone would give), and"
-        f" {compared}, with ± 1 standard error over {over} (bottom){chosen}; {done}."
+        f" {compared}, with 95 % confidence intervals over {over} (bottom; for each point of time"
+        f" by itself){chosen}; {done}."
         f" {judged}{more}"
     )

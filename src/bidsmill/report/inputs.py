@@ -30,6 +30,8 @@ class Inputs:
         The tables, all text.
     samples : pandas.DataFrame
         One row per matrix row, with ``split``.
+    groups : pandas.DataFrame
+        ``split.tsv``.
     kept : dict
         Recording -> places in `samples` of its rows that are not excluded.
     layouts : list of Layout
@@ -45,6 +47,7 @@ class Inputs:
     events: pd.DataFrame
     channels: pd.DataFrame
     samples: pd.DataFrame
+    groups: pd.DataFrame
     kept: dict[str, np.ndarray]
     layouts: list[Layout]
 
@@ -76,6 +79,7 @@ def read_inputs(results: Path) -> Inputs:
         events=tables.read_tsv(results / "events.tsv"),
         channels=tables.read_tsv(results / "channels.tsv"),
         samples=samples,
+        groups=groups,
         kept=kept_rows(samples),
         layouts=layouts_of(recordings),
     )

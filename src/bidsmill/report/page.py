@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.formats import files
+from bidsmill.formats.certificate import SIDES
+from bidsmill.formats.look import look, shortened
+from bidsmill.formats.numbers import counted
 from bidsmill.report import counts, drawing
 from bidsmill.report.baseline import baseline_section
 from bidsmill.report.inputs import Inputs, read_inputs
+from bidsmill.report.loading import loading_section
 from bidsmill.report.meaning import meaning_section
 from bidsmill.report.pictures import (
     amplitude_section,
@@ -18,6 +22,7 @@ from bidsmill.report.pictures import (
     spectra_section,
     windows_section,
 )
+from bidsmill.report.recorded import channels_section, events_section
 
 TEMPLATE = "template.html"
 # Templates of other pages share these (and `code_hash` has to know of them).
@@ -25,7 +30,6 @@ SHARED = ("page_macros.html", "page_style.css")
 MOST_MESSAGE = 280
 MOST_CODES = 20
 SOURCES = {"validator": "bids-validator", "hed": "hed", "bidsmill": "bidsmill"}
-SIDES = ("train", "validation", "test", "none")
 
 
 def write_report(results: Path, page: Path, *, dataset: str) -> None:
@@ -64,6 +68,9 @@ def write_report(results: Path, page: Path, *, dataset: str) -> None:
             "split": {**_split_facts(inputs), **balance_section(inputs)},
             "baseline": baseline_section(inputs),
             "responses": response_section(inputs, signals),
+            "load": loading_section(dataset, inputs),
+            "channels": channels_section(inputs, signals),
+            "events": events_section(inputs),
             "spectra": spectra_section(inputs, signals),
             "amplitudes": amplitude_section(inputs, amplitudes),
             "windows": windows_section(inputs),
@@ -96,17 +103,13 @@ def render(content: dict[str, Any], template: str = TEMPLATE) -> str:
     environment.filters["words"] = words
     environment.filters["readable"] = readable
     environment.globals["doi_of"] = doi_of
+    environment.globals["look"] = look().rstrip()
     return environment.get_template(template).render(**content)
-
-
-def counted(value: int, noun: str) -> str:
-    """Return a number with its noun: ``1 row``, ``1,200 rows``."""
-    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
 
 def short(text: str, most: int = MOST_MESSAGE) -> str:
     """Return text of at most `most` characters."""
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+    return shortened(text, most)
 
 
 def words(code: str) -> str:

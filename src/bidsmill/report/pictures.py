@@ -9,7 +9,7 @@ import numpy as np
 from bidsmill.formats.certificate import text_column
 from bidsmill.report import counts, numbers
 from bidsmill.report.drawing import Picture
-from bidsmill.report.figures_balance import balance_picture
+from bidsmill.report.figures_balance import balance_picture, groups_picture
 from bidsmill.report.figures_response import response_picture, select
 from bidsmill.report.figures_signals import (
     amplitude_picture,
@@ -17,7 +17,7 @@ from bidsmill.report.figures_signals import (
     spectrum_picture,
     type_name,
 )
-from bidsmill.report.figures_windows import CUT, choose_windows, window_picture
+from bidsmill.report.figures_windows import CUT, choose_windows, read_windows, window_picture
 from bidsmill.report.inputs import Inputs
 from bidsmill.report.signals import (
     GLANCE_ROWS,
@@ -89,7 +89,7 @@ def balance_section(inputs: Inputs) -> dict[str, Any]:
     balanced = [record["column"] for record in inputs.split.get("balance", [])]
     names = [n for n in dict.fromkeys([*inputs.labels, *balanced]) if n in inputs.samples]
     tables, pictures = [], []
-    for place, name in enumerate(names):
+    for name in names:
         values, order = counts.as_classes(text_column(inputs.samples, name)[kept])
         stated = inputs.labels.get(name, {}).get("classes", [])
         records = counts.balance(values, sides, [*stated, *order])
@@ -101,10 +101,11 @@ def balance_section(inputs: Inputs) -> dict[str, Any]:
             }
         )
         if any(record["total"] for record in records):
-            pictures.append(balance_picture(f"balance{place}", name, records, inputs.split))
+            pictures.append(balance_picture(name, records, inputs.split))
     return {
         "tables": tables,
         "pictures": pictures,
+        "certificate": [p for p in [groups_picture(inputs.groups, inputs.split)] if p],
         "excluded": counts.excluded_counts(inputs.samples),
         "no_labels": not inputs.labels,
     }
@@ -236,13 +237,13 @@ def amplitude_section(inputs: Inputs, amplitudes: Amplitudes) -> dict[str, Any]:
 
 
 def windows_section(inputs: Inputs) -> dict[str, Any]:
-    """Return three single rows."""
-    chosen = choose_windows(inputs.samples, inputs.kept)
+    """Return single rows to page through."""
+    chosen = choose_windows(inputs.kept)
     labels = list(inputs.labels)
     return {
         "cut": CUT,
         "pictures": [
-            window_picture(f"window{number}", inputs.results, inputs.samples, place, labels)
-            for number, place in enumerate(chosen)
+            window_picture(inputs.samples, place, block, meta, labels)
+            for place, block, meta in read_windows(inputs.results, inputs.samples, chosen)
         ],
     }

@@ -187,7 +187,7 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
         "```python",
         "import bidsmill",
         "",
-        f'train = bidsmill.open("STORE")["{content["dataset"]}"].{_select(split, recordings)}',
+        f'train = bidsmill.open("STORE")["{content["dataset"]}"].{selection(split, recordings)}',
         "X = train.arrays()",
         "```",
         "",
@@ -198,11 +198,17 @@ def dataset_readme(content: dict[str, Any], recordings: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _select(split: str, recordings: pd.DataFrame) -> str:
+def selection(split: str, recordings: pd.DataFrame) -> str:
     """Return the call that selects rows which can be stacked: those of the largest layout."""
     choice = [] if split == "refused" else ['split="train"']
+    layout = largest_layout(recordings)
+    if layout:
+        choice.append(f"where=\"layout == '{layout}'\"")
+    return f"select({', '.join(choice)})"
+
+
+def largest_layout(recordings: pd.DataFrame) -> str:
+    """Return the layout with most rows, '' where all recordings have the same."""
     used = recordings[recordings["layout"] != ""]
     rows = used["rows"].astype(int).groupby(used["layout"]).sum()
-    if len(rows) > 1:
-        choice.append(f"where=\"layout == '{rows.idxmax()}'\"")
-    return f"select({', '.join(choice)})"
+    return str(rows.idxmax()) if len(rows) > 1 else ""

@@ -36,6 +36,17 @@ def spread(n: int, wanted: int) -> np.ndarray:
     return borders[:-1] + np.floor(within * np.diff(borders)).astype(np.int64)
 
 
+def evenly(n: int, wanted: int) -> np.ndarray:
+    """Choose `wanted` of `n` places at equal distances, with the first and the last.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (min(n, wanted),), int64, rising.
+    """
+    return np.linspace(0, n - 1, min(n, wanted)).round().astype(np.int64)
+
+
 def choose_rows(
     kept: np.ndarray, group_rows: list[int], most_rows: int, most_groups: int
 ) -> np.ndarray:

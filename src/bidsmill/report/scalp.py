@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bidsmill.report.drawing import INK, MUTED
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 FEWEST_PLACES = 8
-GRID = 70
-LEVELS = 12
+GRID = 64
+MARKED = 5  # points; of a marked channel
+RADIUS = 0.095  # m; of the head in MNE's pictures
+DOT = "#1c2127"  # as good as `INK`, but the same on a dark page: maps are light
 
 
 def scalp_places(channels: list[dict[str, Any]]) -> np.ndarray | None:
@@ -60,7 +66,8 @@ def why_no_map(channels: list[dict[str, Any]]) -> str:
         return ""
     known = int(np.isfinite(places).all(axis=1).sum())
     if len(channels) < FEWEST_PLACES:
-        return f"No map: {len(channels)} channels are too few for one."
+        are = "channel is" if len(channels) == 1 else "channels are"
+        return f"No map: {len(channels)} {are} too few for one."
     if known < FEWEST_PLACES:
         return (
             f"No map: the places of {known} of {len(channels)} channels are known, of"
@@ -77,70 +84,84 @@ def _positions(channels: list[dict[str, Any]]) -> np.ndarray | None:
     return np.array([channel.get("position") or [np.nan] * 3 for channel in channels], float)
 
 
-def smoothed(places: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return the mean of values near each point, weighted by a Gaussian of their distance.
-
-    Its width is the median distance of a channel to its nearest neighbour (Nadaraya, 1964).
-
-    Parameters
-    ----------
-    places : numpy.ndarray
-        Shape (n, 2).
-    values : numpy.ndarray
-        Shape (n,).
-    at : numpy.ndarray
-        Shape (m, 2).
-    """
-    between = np.linalg.norm(places[:, None] - places[None], axis=2)
-    np.fill_diagonal(between, np.inf)
-    width = max(float(np.median(between.min(axis=1))), 1e-3)
-    squared = np.square(at[:, None] - places[None]).sum(axis=2) / width**2
-    weights = np.exp(-(squared - squared.min(axis=1, keepdims=True)) / 2)
-    return (weights * values).sum(axis=1) / weights.sum(axis=1)
-
-
 def draw_map(
-    figure, axes, places: np.ndarray, values: np.ndarray, title: str, unit: str, marked: list[int]
-) -> None:
-    """Draw values on the head: colours between the channels, dots where they are.
+    axes: Axes,
+    places: np.ndarray,
+    values: np.ndarray,
+    title: str,
+    marked: list[int],
+    limit: float | None = None,
+) -> Any:
+    """Draw values on the head as MNE does: colours between the channels, nose up.
 
     Parameters
     ----------
-    figure, axes
-        Where to draw; the figure (or part of one) takes the colour bar.
+    axes : matplotlib.axes.Axes
+        Where to draw.
     places : numpy.ndarray
         Shape (channels, 2), as `scalp_places`.
     values : numpy.ndarray
         Shape (channels,); NaN is left out.
-    title, unit : str
-        Texts.
+    title : str
+        Text above.
     marked : list of int
         Channels drawn with a larger dot.
+    limit : float, optional
+        Value of the strongest colours; the largest magnitude if absent.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+        What a colour bar shows (see `draw_scale`).
     """
-    from matplotlib.patches import Circle
+    from mne.viz import plot_topomap
 
     known = np.isfinite(places).all(axis=1) & np.isfinite(values)
-    reach = max(1.0, float(np.linalg.norm(places[known], axis=1).max())) * 1.06
-    line = np.linspace(-reach, reach, GRID)
-    grid = np.stack(np.meshgrid(line, line), axis=-1)
-    level = smoothed(places[known], values[known], grid.reshape(-1, 2)).reshape(GRID, GRID)
-    largest = 1.001 * max(float(np.abs(level).max()), 1e-12)
-    steps = np.linspace(-largest, largest, LEVELS + 1)
-    filled = axes.contourf(line, line, level, steps, cmap="PuOr_r")
-    filled.set_clip_path(Circle((0, 0), reach, transform=axes.transData))
-    axes.add_patch(Circle((0, 0), reach, fill=False, edgecolor=MUTED, linewidth=1.2))
-    axes.plot(
-        [-0.1 * reach, 0, 0.1 * reach], [0.995 * reach, 1.1 * reach, 0.995 * reach],
-        color=MUTED, linewidth=1.2,
-    )  # fmt: skip
-    sizes = np.where(np.isin(np.arange(len(places)), marked), 16.0, 3.0)
-    axes.scatter(*places[known].T, s=sizes[known], color="#1c2127", linewidths=0)
-    axes.set(xlim=(-1.02 * reach, 1.02 * reach), ylim=(-1.02 * reach, 1.14 * reach))
-    axes.set_aspect("equal")
-    axes.set_axis_off()
+    limit = largest(values[known]) if limit is None else limit
+    chosen = np.isin(np.flatnonzero(known), marked)
+    image, _ = plot_topomap(
+        values[known],
+        RADIUS * places[known],
+        axes=axes,
+        show=False,
+        sphere=RADIUS,
+        sensors="k.",
+        mask=chosen if chosen.any() else None,
+        mask_params={
+            "marker": "o",
+            "markersize": MARKED,
+            "markerfacecolor": DOT,
+            "markeredgecolor": "w",
+            "linewidth": 0,
+        },
+        cmap="PuOr_r",
+        vlim=(-limit, limit),
+        contours=4,
+        res=GRID,
+        extrapolate="head",
+    )
+    for line in axes.lines:
+        if line.get_marker() == "o":
+            continue
+        if line.get_marker() in (None, "None", ""):  # the head
+            line.set(color=MUTED, linewidth=1.2)
+        else:
+            line.set(color=DOT, markersize=2)
     axes.set_title(title, color=INK, fontsize=8.5, fontweight="normal", loc="center")
-    bar = figure.colorbar(filled, ax=axes, shrink=0.7, ticks=[-largest, 0, largest])
-    bar.ax.set_yticklabels([f"{v:.3g}" for v in (-largest, 0, largest)])
+    return image
+
+
+def largest(values: np.ndarray) -> float:
+    """Return the largest magnitude, never 0: the limit of colours."""
+    known = np.abs(values[np.isfinite(values)])
+    return 1.001 * max(float(known.max(initial=0.0)), 1e-12)
+
+
+def draw_scale(figure: Figure, axes: Axes, image: Any, unit: str) -> None:
+    """Draw the colours of a map (see `draw_map`) with their values."""
+    limit = float(image.get_clim()[1])
+    bar = figure.colorbar(image, cax=axes, ticks=[-limit, 0, limit])
+    bar.ax.set_yticklabels([f"{v:.3g}" for v in (-limit, 0, limit)])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
     bar.ax.set_title(unit, fontsize=8, loc="center", fontweight="normal", pad=5)

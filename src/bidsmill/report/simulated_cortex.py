@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsmill.formats.anatomy import Anatomy
+from bidsmill.formats.anatomy import Anatomy, vertex_normals
 
 # Pixels of the longest side of the brain in the page, and how many are averaged to one each way.
 LENGTH = 330
@@ -117,20 +117,6 @@ def _apart(points: np.ndarray, side: np.ndarray) -> np.ndarray:
         moved[side == 0, 0] -= points[side == 0, 0].max() + GAP / 2
         moved[side == 1, 0] -= points[side == 1, 0].min() - GAP / 2
     return moved
-
-
-def vertex_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return the unit normal of each vertex: the mean over its triangles, weighted by area."""
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    of_triangle = np.cross(b - a, c - a)
-    total = np.column_stack(
-        [
-            np.bincount(triangles.ravel(), np.repeat(of_triangle[:, k], 3), len(points))
-            for k in range(3)
-        ]
-    )
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return total / np.where(length > 0, length, 1)
 
 
 def _concave(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bidsmill.formats.certificate import SIDES
 from bidsmill.report.simulated_cortex import Drawn
 from bidsmill.report.simulated_inputs import SimulatedInputs, listed
 from bidsmill.report.simulated_maps import (
@@ -22,7 +23,6 @@ from bidsmill.report.simulated_maps import (
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDES = ("train", "validation", "test", "none")
 # Of the style sheet of the page.
 CLASSES = {
     "train": "used",

@@ -12,9 +12,18 @@ from bidsmill.formats.certificate import text_column
 from bidsmill.formats.matrix import MatrixFile
 from bidsmill.formats.sparse_sources import SparseSourceFile
 from bidsmill.report import numbers, sampling
-from bidsmill.report.drawing import MUTED, PALETTE, Picture, new_figure, picture, plain
+from bidsmill.report.drawing import (
+    MUTED,
+    PALETTE,
+    Picture,
+    axes_at,
+    bare_figure,
+    new_figure,
+    picture,
+    plain,
+)
 from bidsmill.report.figures_signals import type_name
-from bidsmill.report.scalp import FEWEST_PLACES, draw_map, scalp_places, why_no_map
+from bidsmill.report.scalp import FEWEST_PLACES, draw_map, draw_scale, scalp_places, why_no_map
 from bidsmill.report.signals import matrix_path
 from bidsmill.report.simulated_cortex import Drawn
 from bidsmill.report.simulated_inputs import SimulatedInputs, levels
@@ -248,8 +257,8 @@ def traced(example: Example, picks: np.ndarray) -> tuple[int, list[int]]:
     size = size[:, example.peaks[:1]] if example.peaks else size
     strongest = int(picks[size.max(axis=1).argmax()])
     rest = picks[picks != strongest]
-    spaced = np.linspace(0, len(rest) - 1, min(len(rest), MOST_CHANNELS - 1)).round().astype(int)
-    return strongest, [int(channel) for channel in rest[spaced]]
+    spaced = rest[sampling.evenly(len(rest), MOST_CHANNELS - 1)]
+    return strongest, [int(channel) for channel in spaced]
 
 
 def _caption(example: Example, said: list[str]) -> str:
@@ -283,15 +292,16 @@ def _maps(name: str, example: Example, kinds: dict) -> tuple[Picture | None, str
     if len(kinds) > 1:
         wanted = [entry for entry in wanted if entry[-1] == example.peaks[0]]
     wanted = wanted[:MOST_MAPS]
-    figure = new_figure(0.3 + 2.6 * len(wanted), 2.5)
-    for axes, (kind, stored, picks, places, peak) in zip(
-        figure.subplots(1, len(wanted), squeeze=False)[0], wanted, strict=True
-    ):
+    figure = bare_figure(0.2 + 2.75 * len(wanted), 2.4)
+    for column, (kind, stored, picks, places, peak) in enumerate(wanted):
+        axes = axes_at(figure, 0.1 + 2.75 * column, 0.05, 2.0, 2.05)
         factor, unit = numbers.display_unit(stored)
         values = example.values[picks, peak] * factor
         title = f"{type_name(kind)} at {example.times[peak]:.3f} s"
         strongest = int(np.abs(np.nan_to_num(values)).argmax())
-        draw_map(figure, axes, places, values, title, "" if unit == "1" else unit, [strongest])
+        image = draw_map(axes, places, values, title, [strongest])
+        beside = axes_at(figure, 2.15 + 2.75 * column, 0.55, 0.09, 1.05)
+        draw_scale(figure, beside, image, "" if unit == "1" else unit)
     alt = "; ".join(f"map of {type_name(e[0])} at {example.times[e[-1]]:.3f} s" for e in wanted)
     text = "The head from above, nose up, at the maximum of " + (
         "each source" if len({e[-1] for e in wanted}) > 1 else "the source"

@@ -10,6 +10,7 @@ from typing import Any
 from bidsmill.formats.hed_strings import load_schema
 
 MOST_NODES = 30
+MOST_LISTED = 100
 # The tags inside an expanded definition are counted themselves.
 NOT_COUNTED = "Def-expand"
 Path = tuple[str, ...]
@@ -95,6 +96,27 @@ def count_tags(strings: Iterable[str], version: str | Sequence[str] | None) -> T
         for path in found:
             of_path[path] += number
     return TagCounts(distinct.total(), dict(of_path), dict(sets))
+
+
+def used_tags(counts: TagCounts, most: int = MOST_LISTED) -> list[str]:
+    """Return the most special tags that occur, by their paths, those of most events first.
+
+    Parameters
+    ----------
+    counts : TagCounts
+        The counts.
+    most : int
+        So many at most.
+
+    Returns
+    -------
+    list of str
+        Such as ``Event/Sensory-event``; what is above them is in the path.
+    """
+    above = {path[:-1] for path in counts.of_path}
+    last = [path for path in counts.of_path if path not in above]
+    last.sort(key=lambda path: (-counts.of_path[path], path))
+    return ["/".join(path) for path in last[:most]]
 
 
 def _paths(text: str, schema: Any) -> frozenset[Path]:

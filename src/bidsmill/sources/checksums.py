@@ -28,7 +28,7 @@ class Checksums:
     Parameters
     ----------
     checksum : str or None
-        ``ALGORITHM:HEX`` as in a lock (see `listing.CHECKSUMS`).
+        ``ALGORITHM:HEX`` as in a lock (see `listing.CHECKSUM`).
     size : int or None
         Bytes of the file, if known.
     """

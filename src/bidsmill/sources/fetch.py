@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from bidsmill.bids.limits import TOO_LARGE, files_too_large
 from bidsmill.formats import files
 from bidsmill.sources.place import dataset_root, is_remote
 from bidsmill.sources.presence import check_files, read_state, sha256_of
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 def fetch_batch(
     plan_path: Path, manifest_path: Path, *, settings: dict[str, Any], results: Path
 ) -> None:
-    """Fetch the files of a batch and write ``fetch/{batch}.json``.
+    """Fetch the files of a batch and write ``fetch/{batch}.json``; no recording over the limit.
 
     A local dataset is read in place: nothing is copied. A file that does not come, is no longer
     the one of the lock, is missing, empty or a pointer costs its recording, and no other.
@@ -27,7 +28,7 @@ def fetch_batch(
     plan_path, manifest_path : pathlib.Path
         Read and written.
     settings : dict
-        Settings of the dataset that say where it comes from.
+        Settings of the dataset that say where it comes from, and `limits`.
     results : pathlib.Path
         ``results/{dataset}``.
 
@@ -39,8 +40,11 @@ def fetch_batch(
     plan = files.read_json(plan_path)
     root, name = dataset_root(settings, results), plan["batch"]
     problems: Problems = {}
+    limits = settings.get("limits")
+    refused = {m["stem"]: files_too_large(m.get("size", 0), limits) for m in plan["members"]}
     if is_remote(settings):
-        paths = sorted({p for m in plan["members"] for p in (*m["files"], *m["sidecar_files"])})
+        wished = [m for m in plan["members"] if not refused[m["stem"]]]
+        paths = sorted({p for m in wished for p in (*m["files"], *m["sidecar_files"])})
         problems = fetch_files(locked_dataset(plan["dataset"], settings, results), paths, name)
     elif settings["source"] == "sample":
         _write_sample(root, plan)
@@ -49,6 +53,8 @@ def fetch_batch(
     for member in plan["members"]:
         wanted = {**member["files"], **member["sidecar_files"]}
         problem = next((problems[path] for path in wanted if path in problems), None)
+        too_large = refused[member["stem"]]
+        problem = (TOO_LARGE, too_large) if too_large else problem
         problem = problem or check_files(root, wanted, state)
         if problem:
             log.info("%s: %s", member["stem"], problem[1])

@@ -10,17 +10,16 @@ from urllib.parse import parse_qsl, urlsplit
 # One file of a listing and of a lock:
 #   path      str, POSIX, relative to the dataset's root
 #   size      int, bytes (None: the source does not say)
-#   checksum  str, "ALGORITHM:HEX" (None: the source does not say), see CHECKSUMS
+#   checksum  str, "ALGORITHM:HEX" (None: the source does not say), see CHECKSUM
 #   url       str, where the bytes are (absent: the source finds them by path)
 #   version   str, the object's version in an S3 bucket (absent: the bucket keeps none)
 #   signed    True where the source hands out addresses that end; they are secrets and are not
 #             kept: `url` is absent, and `addresses` of the source's module asks for fresh ones
 Entry = dict[str, Any]
 
-# Algorithm -> length of its hexadecimal digest. `git` is the SHA-1 of a git blob (of
-# "blob SIZE\0" and the content: Git, "Git Objects"). `etag` stands beside them: an S3 ETag that
-# is not an MD5 (multi-part, encrypted); it tells versions apart and cannot be computed.
-CHECKSUMS = {"sha256": 64, "md5": 32, "git": 40}
+# Algorithm and hexadecimal digest. `git` is the SHA-1 of a git blob (of "blob SIZE\0" and the
+# content: Git, "Git Objects"). `etag` stands beside them: an S3 ETag that is not an MD5
+# (multi-part, encrypted); it tells versions apart and cannot be computed.
 CHECKSUM = re.compile(r"(?:sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}|git:[0-9a-f]{40}|etag:\S+)")
 
 

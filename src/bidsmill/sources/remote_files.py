@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
+from bidsmill.formats.space import require_room
 from bidsmill.sources.answers import Arrived, Failed, Reader, Refused, WrongAnswer, unreachable
 from bidsmill.sources.download import Download
 from bidsmill.sources.listing import Entry, identity
@@ -32,8 +31,6 @@ from bidsmill.sources.retries import Passing, try_again
 
 log = logging.getLogger(__name__)
 
-# Left free on the disk for results and logs.
-RESERVE_BYTES = 256 << 20
 # Files that belong to the dataset as a whole: the name of their state and manifest.
 DATASET = "dataset"
 DESCRIPTION = "dataset_description.json"
@@ -243,20 +240,16 @@ def require_space(root: Path, wanted: list[Entry]) -> None:
 
     Raises
     ------
-    BidsmillError
+    DiskFull
         That says how much is free and how much is needed.
     """
-    needed = _size(wanted) - begun_bytes(root, wanted)
-    there = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
-    if needed + RESERVE_BYTES > free:
-        raise BidsmillError(
-            "the disk has no room for the dataset",
-            file=root,
-            found=f"{free / 1e9:.2f} GB free",
-            expected=f"{(needed + RESERVE_BYTES) / 1e9:.2f} GB for what is still to be fetched",
-            todo="make room, or choose fewer recordings (`include` in the config)",
-        )
+    require_room(
+        root,
+        _size(wanted) - begun_bytes(root, wanted),
+        what="the disk has no room for the dataset",
+        purpose="what is still to be fetched",
+        todo="make room, or choose fewer recordings (`include`, `limits` in the config)",
+    )
 
 
 def _probe(source: RemoteDataset, seen: State) -> Entry | None:

@@ -1,28 +1,22 @@
-"""Trying again: what may pass by itself, how often it is tried, and how long is waited."""
+"""Trying again what may pass by itself: how often it is tried, and how long is waited."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from bidsmill.storage.passing import LONGEST_ASKED_FOR
 
 if TYPE_CHECKING:
     import tenacity
 
 log = logging.getLogger(__name__)
 
-# Statuses that another attempt may not meet: 408 Request Timeout, 425 Too Early, 429 Too Many
-# Requests and the 5xx of overload or restart (RFC 9110 section 15, RFC 8470, RFC 6585); 520 to
-# 524 are what a proxy in front says of the server behind it.
-PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 # Seconds: the first wait lies between 0 and FIRST_WAIT, each later one may be twice as long.
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
-# A server may ask for a longer pause (RFC 9110, "Retry-After"), within reason.
-LONGEST_ASKED_FOR = 120.0
 
 Result = TypeVar("Result")
 
@@ -90,18 +84,3 @@ def _wait(state: tenacity.RetryCallState) -> float:
 def _say(state: tenacity.RetryCallState) -> None:
     problem = state.outcome.exception() if state.outcome else None
     log.info("attempt %d: %s; trying again", state.attempt_number, problem)
-
-
-def asked_wait(header: str | None) -> float | None:
-    """Return the seconds of a ``Retry-After`` header (a number or a date), None without one."""
-    if not header:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        when = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())

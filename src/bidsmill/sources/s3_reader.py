@@ -8,14 +8,13 @@ from typing import Any
 
 from bidsmill.sources.answers import Refused, WrongAnswer
 from bidsmill.sources.listing import Entry
-from bidsmill.sources.retries import PASSING_STATUS, Passing, asked_wait
+from bidsmill.sources.retries import Passing
 from bidsmill.sources.s3 import open_client
 from bidsmill.storage.client import split_address
+from bidsmill.storage.problems import asked_pause, code_of, may_pass, status_of
+from bidsmill.storage.ranges import total_size
 
 CHUNK_BYTES = 1 << 20
-# Error codes of S3 that another attempt may not meet (Amazon S3 API Reference, "Error
-# responses"), beside the HTTP statuses that say so.
-PASSING_CODES = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable"}
 
 
 class S3Reader:
@@ -53,7 +52,7 @@ class S3Reader:
             answer = self._client.get_object(**request)
         body = answer["Body"]
         try:
-            total = _total(answer)
+            total = total_size(answer)
             if entry["size"] is not None and total != entry["size"]:
                 raise WrongAnswer(
                     "wrong_size", f"{entry['path']}: {total} bytes, expected {entry['size']}"
@@ -102,12 +101,9 @@ def _translated(path: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        code = error.response.get("Error", {}).get("Code", "")
-        if status in PASSING_STATUS or code in PASSING_CODES:
-            headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-            wait = asked_wait(headers.get("retry-after"))
-            raise Passing(f"{path}: {code or status}", wait) from None
+        status, code = status_of(error), code_of(error)
+        if may_pass(error):
+            raise Passing(f"{path}: {code or status}", asked_pause(error)) from None
         if status == 412:
             raise Refused(
                 "source_changed", f"{path} is another object now than the lock's"
@@ -120,8 +116,3 @@ def _translated(path: str) -> Iterator[None]:
         raise Refused(kind, f"{path}: {code} (HTTP {status})") from None
     except (BotoCoreError, HTTPError, OSError) as error:
         raise Passing(f"{path}: {type(error).__name__}: {error}") from error
-
-
-def _total(answer: dict[str, Any]) -> int:
-    _, slash, total = answer.get("ContentRange", "").rpartition("/")
-    return int(total) if slash and total.isdecimal() else answer["ContentLength"]

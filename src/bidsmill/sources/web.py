@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bidsmill.errors import BidsmillError
 from bidsmill.sources.listing import is_signed
-from bidsmill.sources.retries import PASSING_STATUS, Passing, asked_wait, try_again
+from bidsmill.sources.retries import Passing, try_again
+from bidsmill.storage.passing import PASSING_STATUS, asked_wait
 from bidsmill.version import __version__
 
 if TYPE_CHECKING:

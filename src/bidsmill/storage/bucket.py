@@ -10,7 +10,7 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.files import inside
-from bidsmill.storage import conditions, ranges, upload
+from bidsmill.storage import conditional_writes, ranges, upload
 from bidsmill.storage.client import Connection, split_address
 from bidsmill.storage.contract import Progress, Stored, Unfinished
 from bidsmill.storage.problems import NOT_OFFERED, code_of, status_of
@@ -100,7 +100,7 @@ class Bucket:
 
     def stat(self, path: str) -> Stored | None:
         """Return size, time and sha256 of an object, or None if it is absent."""
-        head = conditions.head_object(self._target(path))
+        head = conditional_writes.head_object(self._target(path))
         if head is None:
             return None
         return Stored(
@@ -148,11 +148,11 @@ class Bucket:
 
     def swap(self, path: str, content: bytes, tag: str | None) -> str:
         """Replace an object if it is still the one with this tag."""
-        return conditions.Swap(self._target(path), content, tag).run()
+        return conditional_writes.Swap(self._target(path), content, tag).run()
 
     def require_conditional_writes(self, path: str) -> None:
         """Refuse a server that ignores the conditions of `swap`; `path` is a file of one's own."""
-        conditions.require_conditional_writes(self._target(path))
+        conditional_writes.require_conditional_writes(self._target(path))
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove objects, many with one request."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.manifest import DAMAGED_STORE
 
 # Called with the number of bytes that went over since the last call.
 Progress = Callable[[int], None]
@@ -71,7 +72,7 @@ class Unfinished:
     upload: str
 
 
-def require_size(file: str, size: int, expected: int) -> None:
+def require_size(file: object, size: int, expected: int) -> None:
     """Compare the size of a file with what it must have.
 
     Raises
@@ -85,7 +86,7 @@ def require_size(file: str, size: int, expected: int) -> None:
             file=file,
             found=f"{size} bytes",
             expected=f"{expected} bytes",
-            todo="the store is damaged: copy this file again, or publish the dataset again",
+            todo=DAMAGED_STORE,
         )
 
 

@@ -9,6 +9,12 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.storage.contract import NoPermission, NotStored, Unreachable
+from bidsmill.storage.passing import (
+    LONGEST_ASKED_FOR,
+    PASSING_CODES,
+    PASSING_STATUS,
+    asked_wait,
+)
 
 # Answers that say "not with these credentials" (Amazon S3 API, "Error responses").
 REFUSED = {
@@ -31,19 +37,6 @@ NOT_OFFERED = {
     "MethodNotAllowed",
     "NotImplemented",
     "XNotImplemented",
-}
-# What another attempt may not meet: 408 Request Timeout, 425 Too Early, 429 Too Many Requests and
-# the 5xx of overload or restart (RFC 9110 section 15, RFC 8470, RFC 6585).
-PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
-# The codes that say so, and those that say that the bytes changed on their way.
-PASSING_CODES = {
-    "BadDigest",
-    "IncompleteBody",
-    "InternalError",
-    "RequestTimeout",
-    "ServiceUnavailable",
-    "SlowDown",
-    "XAmzContentSHA256Mismatch",
 }
 # The bucket is in another region than the one that was asked or signed for.
 ELSEWHERE = {
@@ -82,15 +75,14 @@ def may_pass(error: Exception) -> bool:
     return isinstance(error, Broken | HTTPClientError | Unconnected)
 
 
-def asked_wait(error: Exception) -> float:
+def asked_pause(error: Exception) -> float:
     """Return the seconds that a server asks to wait (``Retry-After``), at most two minutes."""
     from botocore.exceptions import ClientError
 
     if not isinstance(error, ClientError):
         return 0.0
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    wait = str(headers.get("retry-after", "")).strip()
-    return min(float(wait), 120.0) if wait.isdecimal() else 0.0
+    return min(asked_wait(headers.get("retry-after")) or 0.0, LONGEST_ASKED_FOR)
 
 
 @contextmanager

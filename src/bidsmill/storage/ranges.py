@@ -200,7 +200,7 @@ class _Arrival:
         self._sink.open()
         try:
             answer = self._service.persist(self._first_answer, file=self._file)
-            total = _total(answer)
+            total = total_size(answer)
             try:
                 self._sink.make_room(self._service.connection.place + self._file, total)
             except BaseException:
@@ -311,6 +311,7 @@ class _Arrival:
         return reached, None
 
 
-def _total(answer: Any) -> int:
+def total_size(answer: Any) -> int:
+    """Return the bytes of the whole object of which an answer may hold a range."""
     _, slash, total = answer.get("ContentRange", "").rpartition("/")
     return int(total) if slash and total.isdecimal() else int(answer["ContentLength"])

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from bidsmill.storage.client import Connection, is_amazon, open_client, open_session
-from bidsmill.storage.problems import REFUSED, asked_wait, code_of, explain, may_pass
+from bidsmill.storage.problems import REFUSED, asked_pause, code_of, explain, may_pass
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Service:
                     if explanation is None:
                         raise
                     raise explanation from None
-                wait = max(asked_wait(error), pause(done))
+                wait = max(asked_pause(error), pause(done))
                 log.info("%s: %s; trying again", self.connection.place, type(error).__name__)
             time.sleep(wait)
 

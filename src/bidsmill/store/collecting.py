@@ -37,6 +37,7 @@ REPEATED = (
     "labels",
     "split",
     "hed_version",
+    "hed_tags",
 )
 
 

@@ -219,13 +219,8 @@ def _file_set(dataset: str, key: str, layout: Mapping[str, Any]) -> dict[str, An
         "@id": _set_id(key),
         "name": f"matrices of layout {key}",
         "encodingFormat": ENCODINGS[".parquet"],
-        "includes": [_literal(_below(dataset, path)) for path in sorted(layout["files"])],
+        "includes": [files.literal_glob(_below(dataset, path)) for path in sorted(layout["files"])],
     }
-
-
-def _literal(path: str) -> str:
-    """Return the pattern that matches a path and nothing else."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
 def _layout_records(key: str, layout: Mapping[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,31 @@ def update_catalog(storage: Storage, dataset: str) -> None:
     replace(storage, manifest.CATALOG, changed)
 
 
+def renew_catalog(storage: Storage) -> bool:
+    """Make the catalogue from all pointers if it is absent, damaged or lacks columns.
+
+    Returns
+    -------
+    bool
+        Whether it was made.
+
+    Raises
+    ------
+    BidsmillError
+        If there is no dataset at all: this is no store.
+    """
+
+    def renewed(content: bytes | None) -> bytes | None:
+        if _rows(content) is not None:
+            return None
+        rows = _rows_of_all(storage)
+        if not rows:
+            raise BidsmillError("there are no datasets here", file=storage)
+        return _encoded(rows)
+
+    return replace(storage, manifest.CATALOG, renewed)
+
+
 def _rows_of_all(storage: Storage) -> list[dict[str, Any]]:
     """Return a row for every dataset; one that cannot be read does not stop the others."""
     rows = []

@@ -13,10 +13,12 @@ from typing import Any
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
+from bidsmill.formats.manifest import largest_layout
 from bidsmill.storage.addresses import open_storage
 from bidsmill.storage.contract import NotStored, Storage
 from bidsmill.storage.progress import Progress
 from bidsmill.store.announcing import Announcement
+from bidsmill.store.catalogue.refresh import refresh_page
 from bidsmill.store.collecting import Collected, Outgoing, collect
 from bidsmill.store.licence import refusal
 from bidsmill.store.pointing import move_pointer, read_or_none, update_catalog
@@ -179,6 +181,7 @@ def publish_version(
     if latest == version.version and not check_presence(storage, version):
         # What a pointer names, gc keeps: there is nothing to announce.
         update_catalog(storage, version.dataset)
+        refresh_page(storage)
         log.info("%s is published already: %d files kept", version.version, len(version.files))
         return []
     announcement = Announcement(storage, version.dataset, version.relied_on)
@@ -194,6 +197,7 @@ def publish_version(
     _settle(storage, version, connections, announcement)
     move_pointer(storage, version.dataset, version.version, version.snapshot)
     update_catalog(storage, version.dataset)
+    refresh_page(storage)
     announcement.take_back()
     _tell(version, missing, time.monotonic() - began)
     return missing
@@ -252,12 +256,5 @@ def _published(version: Collected, storage: Storage) -> dict[str, Any]:
         "store": address,
         "manifest": version.manifest_path,
         "rows": version.content["rows"],
-        "layout": _largest_layout(version.content["layouts"]),
+        "layout": largest_layout(version.content["layouts"]),
     }
-
-
-def _largest_layout(layouts: dict[str, dict[str, Any]]) -> str:
-    """Return the layout with the most rows, or '' if there is no choice to make."""
-    if len(layouts) < 2:
-        return ""
-    return max(layouts, key=lambda name: (layouts[name]["rows"], name))

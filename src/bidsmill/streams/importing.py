@@ -12,6 +12,7 @@ import numpy as np
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
 from bidsmill.formats.epocs import make_epocs, write_epocs
+from bidsmill.formats.numbers import LARGEST_EXACT
 from bidsmill.formats.stream import StreamWriter
 from bidsmill.formats.stream_core import StreamCore
 from bidsmill.formats.stream_names import stream_file
@@ -95,7 +96,7 @@ def epoc_table(data: np.ndarray, onset: np.ndarray, offset: np.ndarray) -> pd.Da
     values = np.asarray(data, np.float64)
     with np.errstate(invalid="ignore"):
         duration = np.asarray(offset, np.float64) - np.asarray(onset, np.float64)
-    whole = np.isfinite(values) & (np.abs(values) < 2**53)
+    whole = np.isfinite(values) & (np.abs(values) < LARGEST_EXACT)
     whole[whole] = values[whole] % 1 == 0
     codes = [int(value) if fits else None for value, fits in zip(values, whole, strict=True)]
     return pd.DataFrame(

@@ -19,11 +19,11 @@ from bidsmill.bids.described import (
 )
 from bidsmill.bids.events import seconds
 from bidsmill.bids.recording_signal import RecordingSignal, block_samples
-from bidsmill.bids.sidecars import number
 from bidsmill.errors import BidsmillError, RecordingProblem
 from bidsmill.formats import files, tables
 from bidsmill.formats.epocs import write_epocs
 from bidsmill.formats.epocs_bids import epocs_from_bids
+from bidsmill.formats.numbers import LARGEST_EXACT, finite_number
 from bidsmill.formats.stream import StreamFile, StreamWriter
 from bidsmill.formats.stream_core import StreamChannel, StreamCore
 from bidsmill.formats.stream_units import NO_UNIT, QUANTITY_OF_TYPE, parse_unit
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 # Columns of events/{recording}.tsv that say what `windows` does with an event, not what it is.
 OF_WINDOWS = ("chosen", "reason")
-# Whole numbers up to here are exact in float64; an onset beyond has no sample.
-MOST_SAMPLES = 2**53
 
 
 def write_recording(
@@ -88,7 +86,7 @@ def write_recording(
             "reader": f"mne {format_name(opened)}",
             "reader_version": version("mne"),
         },
-        other={"line_frequency": number(str(known.sidecar.get("PowerLineFrequency", "")))},
+        other={"line_frequency": finite_number(str(known.sidecar.get("PowerLineFrequency", "")))},
     )
     stated = _write(RecordingSignal(opened, picks, root, member["data"]), core, output)
     return {
@@ -180,7 +178,8 @@ def write_recording_epocs(
     events = events_of(events_path)
     onsets = np.array([seconds(text) for text in events["onset"]], float)
     with np.errstate(invalid="ignore"):
-        usable = np.abs(onsets * core.sfreq) < MOST_SAMPLES
+        # An onset beyond has no sample.
+        usable = np.abs(onsets * core.sfreq) < LARGEST_EXACT
     conflicts = []
     if not usable.all():
         count = int((~usable).sum())

@@ -17,7 +17,7 @@ from typing import Any
 
 from bidsmill.formats import files
 
-COMPANION = re.compile(r"[\w.-]+\.(html|css|json|txt)")
+COMPANION = re.compile(r"[\w.-]+\.(html|css|js|json|txt)")
 # Facts of that many files are kept; of more, those that this process asked for.
 MOST_KEPT = 2000
 

@@ -25,6 +25,8 @@ DECIDING = {"source", "kind"}
 TOP = ("store", "locks", "hed_sidecars", "splits", "same_subject", "together", "allow_license")
 # Settings that a dataset replaces as a whole; the others are merged key by key.
 REPLACED = {"windows", "filter", "include", "resample"}
+# Settings whose keys have an order that means something: that of the classes of a label.
+ORDERED = {"labels"}
 
 
 def load_schema(path: str | Path) -> dict[str, Any]:
@@ -128,7 +130,15 @@ def _settings(own: dict, defaults: dict, schema: dict) -> dict[str, Any]:
     merged = _merged(copy.deepcopy(defaults), own)
     filled = _filled(merged, shape, schema)
     filled["windows"] = _filled_windows(filled.get("windows"), schema)
-    return _with_rows_written(filled)
+    filled = _with_rows_written(filled)
+    return {key: filled[key] if key in ORDERED else _sorted(filled[key]) for key in sorted(filled)}
+
+
+def _sorted(value: Any) -> Any:
+    """Return a setting with its keys sorted: their order in the config must not reach results."""
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return {k: _sorted(value[k]) for k in sorted(value)} if isinstance(value, dict) else value
 
 
 def _simulated(own: dict, schema: dict) -> dict[str, Any]:

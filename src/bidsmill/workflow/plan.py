@@ -10,6 +10,7 @@ from typing import Any
 from bidsmill.batches import PASSING, batch_name, bucket, number_of_batches, remove_leavers
 from bidsmill.bids.entities import entity_columns
 from bidsmill.bids.foreign_names import with_foreign_samples
+from bidsmill.bids.limits import files_too_large
 from bidsmill.bids.recordings import Recording, find_recordings, included
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
@@ -57,7 +58,7 @@ def lock_dataset(
     dataset : str
         Dataset id.
     settings : dict
-        Where the dataset comes from, ``version``, ``include`` and ``folders``.
+        Where the dataset comes from, ``version``, ``include``, ``folders`` and ``limits``.
     batches : dict
         Limits of a mean batch: ``recordings``, ``gigabytes``.
     committed : pathlib.Path, optional
@@ -102,7 +103,7 @@ def lock_dataset(
         "dataset_files": files_of_dataset(lock["files"], found, recordings),
     }
     if is_remote(settings):
-        require_space(root, _missing(lock, recordings, overview))
+        require_space(root, _missing(lock, recordings, overview, settings.get("limits")))
     again = _with_passing_problems(results)
     # What does not concern the plans: they stay when only the previous split is another.
     stated = lock.pop("split", None)
@@ -133,13 +134,18 @@ def recordings_of(lock: dict[str, Any], root: Path | None) -> list[Recording]:
 
 
 def _missing(
-    lock: dict[str, Any], recordings: list[Recording], overview: dict[str, Any]
+    lock: dict[str, Any],
+    recordings: list[Recording],
+    overview: dict[str, Any],
+    limits: dict[str, Any] | None,
 ) -> list[dict[str, Any]]:
-    """Return the entries of chosen files that are not there with their size."""
+    """Return the entries of files to fetch that are not there with their size."""
     root = Path(overview["root"])
+    sizes = {entry["path"]: entry["size"] or 0 for entry in lock["files"]}
     chosen = set(overview["dataset_files"])
     for recording in recordings:
-        chosen.update(recording.files, *recording.sidecars.values())
+        if not files_too_large(sum(sizes[path] for path in recording.files), limits):
+            chosen.update(recording.files, *recording.sidecars.values())
     return [
         entry
         for entry in lock["files"]
@@ -246,6 +252,8 @@ def write_plans(
     }
     # Before the plans: what is new is told from the old ones, also when this is interrupted.
     files.replace_if_different(folder / "dataset.json", files.json_bytes(overview))
+    # Batches that took this from plan/dataset.json would run again with every other recording.
+    of_all = {key: overview[key] for key in ("root", "hed_version")}
     changed = 0
     for name, batch in names.items():
         path = folder / f"{name}.json"
@@ -254,6 +262,7 @@ def write_plans(
             "batch": name,
             "batches": count,
             "attempt": _attempt(path, set(again)),
+            **of_all,
             "members": batch,
         }
         changed += files.replace_if_different(path, files.json_bytes(plan))

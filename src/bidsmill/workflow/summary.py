@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
 from collections import Counter
 from pathlib import Path
 
+from bidsmill.formats import files
 from bidsmill.formats.numbers import counted
 
 MOST_QUARANTINED = 10
@@ -49,7 +49,11 @@ def summary_lines(datasets: list[str], store: str, endpoint: str | None = None) 
         if loadable is None and _published_rows(results):
             loadable = dataset
     if loadable:
-        lines += ["", f"store     {store}", "load it   in Python:", ""]
+        lines += ["", f"store     {store}"]
+        # Of a store in a folder: what lies in a bucket is not asked for here.
+        page = Path(store) / "index.html"
+        lines += [f"browse    {page}"] if page.is_file() else []
+        lines += ["load it   in Python:", ""]
         shown = snippet(loadable, store, Path("results") / loadable, endpoint)
         lines += [f"    {line}" for line in shown]
     return [*lines, ""]
@@ -60,15 +64,15 @@ def _published_rows(results: Path) -> int:
     needed = [results / name for name in ("published.json", "labels.json", "split.json")]
     if not all(path.is_file() for path in needed):
         return 0
-    return json.loads(needed[0].read_bytes()).get("rows", 0)
+    return files.read_json(needed[0]).get("rows", 0)
 
 
 def snippet(dataset: str, store: str, results: Path, endpoint: str | None = None) -> list[str]:
     """Return Python lines that load a training batch of a dataset."""
-    labels = list(json.loads((results / "labels.json").read_bytes())["labels"])
-    split = json.loads((results / "split.json").read_bytes())["status"] == "done"
+    labels = list(files.read_json(results / "labels.json")["labels"])
+    split = files.read_json(results / "split.json")["status"] == "done"
     choice = ['split="train"'] if split else []
-    layout = json.loads((results / "published.json").read_bytes()).get("layout")
+    layout = files.read_json(results / "published.json").get("layout")
     if layout:
         choice.append(f"where=\"layout == '{layout}'\"")
     select = f"select({', '.join(choice)})"
@@ -105,7 +109,7 @@ def _streams(results: Path, told: set[str]) -> list[str]:
     """Say which recordings have no streams, or lack a node, beside those that were told of."""
     members: dict[str, dict] = {}
     for path in sorted((results / "streams").glob("b*.json")):
-        members |= json.loads(path.read_bytes()).get("members", {})
+        members |= files.read_json(path).get("members", {})
     if not members:
         return []
     bad = {stem: entry for stem, entry in members.items() if entry["status"] == "quarantined"}
@@ -121,7 +125,7 @@ def _streams(results: Path, told: set[str]) -> list[str]:
 def _refusal(dataset: str, results: Path) -> list[str]:
     """Say why a dataset is not published, and what to write into the config if it may be."""
     path = results / "published.json"
-    published = json.loads(path.read_bytes()) if path.is_file() else {}
+    published = files.read_json(path) if path.is_file() else {}
     if published.get("status") != "refused":
         return []
     return [
@@ -134,7 +138,7 @@ def _split(results: Path) -> str:
     path = results / "split.json"
     if not path.is_file():
         return ""
-    certificate = json.loads(path.read_bytes())
+    certificate = files.read_json(path)
     if certificate["status"] != "done":
         return f"; split refused: {certificate['reason']}"
     group = certificate.get("settings", {}).get("group")

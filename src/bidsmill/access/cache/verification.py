@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bidsmill.errors import BidsmillError
-from bidsmill.storage.contract import NotStored
-
-TODO = "the store is damaged: copy this file again, or publish the dataset again"
+from bidsmill.formats.manifest import DAMAGED_STORE
+from bidsmill.storage.contract import NotStored, require_size
 
 
 def check_size(entry: dict[str, Any], local: Path, shown: object = None) -> None:
@@ -34,15 +33,7 @@ def check_size(entry: dict[str, Any], local: Path, shown: object = None) -> None
             file=shown or local,
             todo="copy the store again, or publish the dataset again",
         )
-    size = local.stat().st_size
-    if size != entry["size"]:
-        raise BidsmillError(
-            "a file of the store has another size than its manifest says",
-            file=shown or local,
-            found=f"{size} bytes",
-            expected=f"{entry['size']} bytes",
-            todo=TODO,
-        )
+    require_size(shown or local, local.stat().st_size, entry["size"])
 
 
 def check_sha256(entry: dict[str, Any], file: object, sha256: str) -> None:
@@ -59,5 +50,5 @@ def check_sha256(entry: dict[str, Any], file: object, sha256: str) -> None:
             file=file,
             found=f"sha256 {sha256}",
             expected=f"sha256 {entry['sha256']}",
-            todo=TODO,
+            todo=DAMAGED_STORE,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bidsmill.access.commands.opening import opened
 from bidsmill.access.commands.printing import add_command, json_text, pairs
 from bidsmill.access.names import listed
-from bidsmill.formats.manifest import pointer_path
+from bidsmill.formats.manifest import largest_layout, pointer_path
 from bidsmill.formats.numbers import counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options, connection_of
 
@@ -207,9 +207,7 @@ def _choice(content: dict[str, Any]) -> tuple[dict[str, str], str]:
     chosen = {}
     if content["split"] not in (None, "", "refused", "none"):
         chosen["split"] = "train"
-    layouts = content["layouts"]
-    if len(layouts) > 1:
-        largest = max(layouts, key=lambda key: layouts[key].get("rows") or 0)
+    if largest := largest_layout(content["layouts"]):
         chosen["where"] = f"layout == '{largest}'"
     return chosen, next(iter(content["labels"]), "")
 

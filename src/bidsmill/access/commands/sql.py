@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from bidsmill.access.commands.opening import opened
 from bidsmill.access.commands.printing import add_command, json_text
 from bidsmill.access.sql import chosen_layouts, layout_query, query_notes, sample_columns
+from bidsmill.formats.certificate import SIDES
 from bidsmill.storage.options import STORE_HELP, add_connection_options
-
-SIDES = ("train", "validation", "test", "none")
 
 
 def add_sql_command(commands: argparse._SubParsersAction) -> None:

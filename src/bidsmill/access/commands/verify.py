@@ -11,7 +11,7 @@ from dataclasses import asdict
 from bidsmill.access.commands.opening import store_storage
 from bidsmill.access.commands.printing import FAULT, add_command, json_text
 from bidsmill.access.inspection import WORKERS, Inspected, Inspection
-from bidsmill.formats.numbers import counted, size_text
+from bidsmill.formats.numbers import at_least_one, counted, size_text
 from bidsmill.storage.options import STORE_HELP, add_connection_options
 from bidsmill.storage.progress import Progress
 
@@ -37,7 +37,7 @@ def add_verify_command(commands: argparse._SubParsersAction) -> None:
     verify.add_argument("--sizes", action="store_true", help="compare sizes, read no content")
     verify.add_argument(
         "--workers",
-        type=_number,
+        type=at_least_one,
         default=WORKERS,
         metavar="N",
         help=f"files read at once (default: {WORKERS})",
@@ -45,13 +45,6 @@ def add_verify_command(commands: argparse._SubParsersAction) -> None:
     verify.add_argument("--json", action="store_true", help="print JSON")
     add_connection_options(verify, cache=False)
     verify.set_defaults(action=_verify)
-
-
-def _number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return number
 
 
 def _verify(options: argparse.Namespace) -> Iterator[str]:

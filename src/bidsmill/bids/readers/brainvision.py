@@ -171,7 +171,7 @@ def _check_files(header: Header, data: str, repairs: Repairs) -> None:
             data,
             found=f"{key}: {described(companion)}",
             expected=header.path.with_suffix(".eeg" if key == "DataFile" else ".vmrk").name,
-            todo=_todo(f"restore the file, or correct {key} in the header", repairs),
+            todo=repairs.todo(f"restore the file, or correct {key} in the header"),
         )
     if header.data.path is not None:
         refuse_unusable(header.data.path, data)
@@ -194,7 +194,7 @@ def _check_length(header: Header, data: str, repairs: Repairs) -> None:
             found=lack,
             expected="whole samples of all channels"
             + (f", {header.stated_samples} of them" if header.stated_samples else ""),
-            todo=_todo("fetch the file again", repairs),
+            todo=repairs.todo("fetch the file again"),
         )
 
 
@@ -220,13 +220,8 @@ def _check_markers(header: Header, data: str, repairs: Repairs) -> None:
             "a marker states no position",
             data,
             found=f"{len(broken)} such line(s), the first is {broken[0][:60]!r}",
-            todo=_todo("correct the .vmrk file", repairs),
+            todo=repairs.todo("correct the .vmrk file"),
         )
-
-
-def _todo(plain: str, repairs: Repairs) -> str:
-    hint = repairs.hint()
-    return f"{plain}; or {hint}" if hint else plain
 
 
 @repair(

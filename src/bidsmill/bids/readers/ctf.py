@@ -43,7 +43,6 @@ def _refuse_cut(folder: CtfFolder, repairs: Repairs) -> None:
     if folder.keep is not None or not is_cut(folder):
         return
     sizes = [size for _, size in folder.parts]
-    todo, hint = "fetch the folder again", repairs.hint()
     raise RecordingProblem(
         "truncated_file",
         "the samples of this CTF folder are not whole trials, or too few",
@@ -51,7 +50,7 @@ def _refuse_cut(folder: CtfFolder, repairs: Repairs) -> None:
         found=f"{sum(sizes)} bytes in {len(sizes)} files, with {MEG4_HEADER} bytes of header each",
         expected=f"{folder.n_trials} trials of {folder.trial_bytes} bytes"
         f" ({folder.n_channels} channels, {folder.n_samples} samples)",
-        todo=f"{todo}, or {hint}" if hint else todo,
+        todo=repairs.todo("fetch the folder again", mark=","),
     )
 
 

@@ -229,14 +229,13 @@ def _refuse_wrong_sizes(header: EdfHeader, repairs: Repairs) -> None:
         )
     if header.records is None and _ends_early(header):
         promised = _shown(header.promised)
-        todo, hint = "fetch the file again", repairs.hint()
         raise RecordingProblem(
             "truncated_file",
             "the file ends before its last record",
             file=header.data,
             found=f"{header.held} whole records in {header.size} bytes",
             expected=f"{promised} records, as the header says",
-            todo=f"{todo}, or {hint}" if hint else todo,
+            todo=repairs.todo("fetch the file again", mark=","),
         )
     if header.records is None and header.held:
         raise RecordingProblem(

@@ -44,7 +44,7 @@ def read(path: Path, data: str, repairs: Repairs):
             file=data,
             found=f"{len(file.datasets)} datasets, {len(file.filled)} of them with samples",
             expected="one",
-            todo=_todo("save each dataset as a file of its own", repairs),
+            todo=repairs.todo("save each dataset as a file of its own"),
         )
     header = read_header(path, file.chosen, data)
     repairs.mend("eeglab", header)
@@ -57,11 +57,6 @@ def read(path: Path, data: str, repairs: Repairs):
     raw.set_annotations(file_annotations(header))
     set_positions(raw, header, positions)
     return raw
-
-
-def _todo(plain: str, repairs: Repairs) -> str:
-    hint = repairs.hint()
-    return f"{plain}; or {hint}" if hint else plain
 
 
 def _check_epochs(header: Header, data: str, repairs: Repairs) -> None:
@@ -83,7 +78,7 @@ def _check_epochs(header: Header, data: str, repairs: Repairs) -> None:
         file=data,
         found=f"{header.n_epochs} epochs of {header.length} samples{found}",
         expected="a continuous recording",
-        todo=_todo("share the continuous recording", repairs),
+        todo=repairs.todo("share the continuous recording"),
     )
 
 
@@ -109,7 +104,7 @@ def _fdt(header: Header, data: str, repairs: Repairs) -> Samples:
             file=data,
             found=described(fdt),
             expected=header.path.with_suffix(".fdt").name,
-            todo=_todo("restore the .fdt file, or correct `EEG.data` in the header", repairs),
+            todo=repairs.todo("restore the .fdt file, or correct `EEG.data` in the header"),
         )
     path = fdt.path or fdt.beside[0]
     refuse_unusable(path, data)
@@ -134,7 +129,7 @@ def _check_size(header: Header, path: Path, data: str, repairs: Repairs) -> None
         found=f"{size} bytes" + (f", as of {others} channels" if others else ""),
         expected=f"{header.size_stated} bytes: {header.n_channels} channels of"
         f" {header.n_stated} samples of 4 bytes",
-        todo=_todo("fetch the .fdt file again, or save the recording again", repairs),
+        todo=repairs.todo("fetch the .fdt file again, or save the recording again"),
     )
 
 

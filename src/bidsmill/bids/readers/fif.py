@@ -136,7 +136,7 @@ def _by_links(path: Path, data: str, parts: FifParts, repairs: Repairs):
         known = len(parts.links)
         repairs.mend("fif", parts)
         if len(parts.links) == known:
-            raise _missing(data, parts, repairs)
+            raise _missing(data, parts)
         mirror = Mirror("", {**{p.name: p for p in parts.parts}, **parts.links})
         try:
             raw = _open(mirror.path / path.name)
@@ -158,10 +158,10 @@ def _by_links(path: Path, data: str, parts: FifParts, repairs: Repairs):
                 expected=f"{', '.join(map(str, ends))}, where the ones before end",
             )
         return raw
-    raise _missing(data, parts, repairs)
+    raise _missing(data, parts)
 
 
-def _missing(data: str, parts: FifParts, repairs: Repairs) -> RecordingProblem:
+def _missing(data: str, parts: FifParts) -> RecordingProblem:
     return RecordingProblem(
         "companion_missing",
         "a part of this split recording is missing",

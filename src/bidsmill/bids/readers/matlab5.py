@@ -44,7 +44,7 @@ MOST_PACKED = 1032
 DEPTH = 8
 
 
-class _Source:
+class Source:
     """Bytes of a variable: in memory, or in a file.
 
     Parameters
@@ -80,17 +80,17 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _Element:
+class Element:
     """An element: its data type, and where its data stand."""
 
-    source: _Source
+    source: Source
     kind: int
     start: int
     count: int
     after: int
 
 
-def _element(source: _Source, place: int, end: int) -> _Element:
+def read_element(source: Source, place: int, end: int) -> Element:
     """Read the tag of an element ("Data Elements")."""
     if place + 8 > end:
         raise ValueError("an element stands outside of what holds it")
@@ -104,18 +104,18 @@ def _element(source: _Source, place: int, end: int) -> _Element:
         after = start + count + (0 if kind == COMPRESSED else -count % 8)
     if start + count > end:
         raise ValueError("an element is longer than what holds it")
-    return _Element(source, kind, start, count, min(after, end))
+    return Element(source, kind, start, count, min(after, end))
 
 
 @dataclass(frozen=True)
-class _Array:
+class Array:
     """The head of an array: its class, its dimensions, its name, and where the rest begins."""
 
     kind: int
     shape: tuple[int, ...]
     name: str
     is_complex: bool
-    element: _Element
+    element: Element
     place: int
 
     @property
@@ -126,25 +126,25 @@ class _Array:
             size *= length
         return size
 
-    def parts(self) -> Iterator[_Element]:
+    def parts(self) -> Iterator[Element]:
         """Yield the elements that follow the head."""
         place, end = self.place, self.element.start + self.element.count
         while place < end:
-            part = _element(self.element.source, place, end)
+            part = read_element(self.element.source, place, end)
             yield part
             place = part.after
 
 
-def _array(element: _Element) -> _Array:
+def read_array(element: Element) -> Array:
     """Read the head of an array ("Array Flags", "Dimensions Array", "Array Name")."""
     if element.kind != MATRIX:
         raise ValueError(f"an array was expected, not an element of type {element.kind}")
     source, end = element.source, element.start + element.count
     if element.count == 0:
-        return _Array(6, (0, 0), "", False, element, end)
-    flags = _element(source, element.start, end)
-    dimensions = _element(source, flags.after, end)
-    name = _element(source, dimensions.after, end)
+        return Array(6, (0, 0), "", False, element, end)
+    flags = read_element(source, element.start, end)
+    dimensions = read_element(source, flags.after, end)
+    name = read_element(source, dimensions.after, end)
     if flags.count != 8 or not 8 <= dimensions.count <= 128 or name.count > HEAD_BYTES:
         raise ValueError("the head of an array is damaged")
     word = struct.unpack(source.order + "II", source.take(flags.start, 8))[0]
@@ -153,14 +153,14 @@ def _array(element: _Element) -> _Array:
         raise ValueError("an array has a negative dimension")
     text = source.take(name.start, name.count).decode("latin-1")
     lengths = tuple(int(length) for length in shape)
-    return _Array(word & 0xFF, lengths, text, bool(word & 0x0800), element, name.after)
+    return Array(word & 0xFF, lengths, text, bool(word & 0x0800), element, name.after)
 
 
 def read_level5(
     path: Path, names: Collection[str], wanted: Collection[str]
 ) -> dict[str, list[Struct]]:
     """Read structs of a file; see `matlab_files.read_structs`."""
-    found: dict[str, _Element] = {}
+    found: dict[str, Element] = {}
     for name, element in _variables(path):
         if name in names or name in wanted:
             found.setdefault(name, element)
@@ -171,44 +171,48 @@ def read_level5(
     return {"": [Struct(fields, _convert, _structs)]}
 
 
-def _variables(path: Path) -> Iterator[tuple[str, _Element]]:
-    """Yield name and content of each variable of a file."""
-    size = path.stat().st_size
+def byte_order(path: Path) -> str:
+    """Return the order of bytes that the head of a file states, ``<`` or ``>``."""
     with open(path, "rb") as file:
-        head = file.read(HEADER_BYTES)
-    order = {b"IM": "<", b"MI": ">"}.get(head[126:128])
+        order = {b"IM": "<", b"MI": ">"}.get(file.read(HEADER_BYTES)[126:128])
     if order is None:
         raise ValueError("the bytes that every MATLAB file has are not there")
-    whole = _Source(path, order)
+    return order
+
+
+def _variables(path: Path) -> Iterator[tuple[str, Element]]:
+    """Yield name and content of each variable of a file."""
+    size = path.stat().st_size
+    whole = Source(path, byte_order(path))
     place = HEADER_BYTES
     while place < size:
-        element = _element(whole, place, size)
+        element = read_element(whole, place, size)
         place = element.after
         if element.kind == COMPRESSED:
-            yield _compressed(element).name, element
+            yield compressed_head(element).name, element
         elif element.kind == MATRIX:
             if element.count <= WHOLE_BYTES:
                 # From its tag on: 8 bytes before the data.
                 content = whole.take(element.start - 8, element.count + 8)
-                source = _Source(path, order, content, element.start - 8)
-                element = _element(source, 0, len(content))
-            yield _array(element).name, element
+                source = Source(path, whole.order, content, element.start - 8)
+                element = read_element(source, 0, len(content))
+            yield read_array(element).name, element
 
 
-def _compressed(element: _Element) -> _Array:
+def compressed_head(element: Element) -> Array:
     """Return the head of a compressed variable; the rest is not decompressed."""
     packed = element.source.take(element.start, min(element.count, HEAD_BYTES))
     content = zlib.decompressobj().decompress(packed, HEAD_BYTES)
     # The tag states the length of all, of which only the beginning is here.
     inner = content[:4] + struct.pack(element.source.order + "I", len(content) - 8) + content[8:]
-    source = _Source(element.source.path, element.source.order, inner, -1)
-    return _array(_element(source, 0, len(inner)))
+    source = Source(element.source.path, element.source.order, inner, -1)
+    return read_array(read_element(source, 0, len(inner)))
 
 
-def _opened(element: _Element) -> _Array:
+def _opened(element: Element) -> Array:
     """Return an array, decompressed if it is compressed."""
     if element.kind != COMPRESSED:
-        return _array(element)
+        return read_array(element)
     source = element.source
     packed = source.take(element.start, element.count)
     head = zlib.decompressobj().decompress(packed, 8)
@@ -219,20 +223,20 @@ def _opened(element: _Element) -> _Array:
         raise ValueError("a variable is longer than its compressed bytes can be")
     # With the length known, the buffer is not enlarged, and copied, again and again.
     content = zlib.decompress(packed, bufsize=size)
-    return _array(_element(_Source(source.path, source.order, content, -1), 0, len(content)))
+    return read_array(read_element(Source(source.path, source.order, content, -1), 0, len(content)))
 
 
-def _structs(element: _Element) -> list[Struct]:
+def _structs(element: Element) -> list[Struct]:
     """Return the elements of an array of structs, or of a cell that holds some."""
     array = _opened(element)
     if array.kind == CELL:
         return [found for part in array.parts() for found in _structs(part)]
     if array.kind not in (STRUCT, OBJECT):
         return []
-    return [Struct(fields, _convert, _structs) for fields in _rows(array)]
+    return [Struct(fields, _convert, _structs) for fields in struct_rows(array)]
 
 
-def _rows(array: _Array) -> Iterator[dict[str, _Element]]:
+def struct_rows(array: Array) -> Iterator[dict[str, Element]]:
     """Yield the fields of each element of an array of structs."""
     parts = array.parts()
     if array.kind == OBJECT:
@@ -259,7 +263,7 @@ def _rows(array: _Array) -> Iterator[dict[str, _Element]]:
 def _convert(element: Any, keys: Collection[str] = (), depth: int = 0) -> Any:
     """Convert an array to plain Python; of structs, only the fields `keys`."""
     compressed = element.kind == COMPRESSED
-    array = _compressed(element) if compressed else _array(element)
+    array = compressed_head(element) if compressed else read_array(element)
     if array.kind in NUMERIC and array.size > LARGE:
         return _large(element, array)
     array = _opened(element) if compressed else array
@@ -274,16 +278,16 @@ def _convert(element: Any, keys: Collection[str] = (), depth: int = 0) -> Any:
     if array.kind == STRUCT:
         return [
             {name: _convert(row[name], keys, depth + 1) for name in row if name in keys}
-            for row in _rows(array)
+            for row in struct_rows(array)
         ]
     return None
 
 
-def _real(array: _Array) -> tuple[_Element, np.dtype]:
+def _real(array: Array) -> tuple[Element, np.dtype]:
     """Return the element with the (real) numbers of an array, and their type."""
     real = next(array.parts(), None)
     if real is None and array.size == 0:
-        real = _Element(array.element.source, 9, array.place, 0, array.place)
+        real = Element(array.element.source, 9, array.place, 0, array.place)
     if real is None or real.kind not in NUMBERS or array.is_complex:
         raise ValueError("an array has no real numbers")
     dtype = np.dtype(array.element.source.order + NUMBERS[real.kind])
@@ -292,7 +296,7 @@ def _real(array: _Array) -> tuple[_Element, np.dtype]:
     return real, dtype
 
 
-def _numbers(array: _Array) -> np.ndarray:
+def _numbers(array: Array) -> np.ndarray:
     real, dtype = _real(array)
     source = real.source
     if source.content is not None:
@@ -303,7 +307,7 @@ def _numbers(array: _Array) -> np.ndarray:
     return values.reshape(array.shape, order="F")
 
 
-def _large(element: _Element, array: _Array) -> LargeArray:
+def _large(element: Element, array: Array) -> LargeArray:
     """Return an array that is read when it is asked for, or block by block."""
     if element.kind == COMPRESSED:
         return LargeArray(array.shape, lambda: _numbers(_opened(element)))
@@ -314,15 +318,20 @@ def _large(element: _Element, array: _Array) -> LargeArray:
     return LargeArray(array.shape, lambda: _numbers(array), offset=offset, dtype=dtype)
 
 
-def _text(array: _Array) -> str:
+def _text(array: Array) -> str:
     stored = next(array.parts(), None)
     if stored is None or stored.count == 0:
         return ""
+    text = letters_of(stored)
+    # Of several rows, which stand column by column, the first.
+    return text[:: array.shape[0]] if array.shape[0] > 1 else text
+
+
+def letters_of(stored: Element) -> str:
+    """Return the letters of an element in the order in which they are stored."""
     if stored.kind not in TEXTS:
         raise ValueError("a text is not made of characters")
     encoding = TEXTS[stored.kind]
     if encoding in ("utf-16", "utf-32"):
         encoding += "-le" if stored.source.order == "<" else "-be"
-    text = stored.source.take(stored.start, stored.count).decode(encoding, "replace")
-    # Of several rows, which stand column by column, the first.
-    return text[:: array.shape[0]] if array.shape[0] > 1 else text
+    return stored.source.take(stored.start, stored.count).decode(encoding, "replace")

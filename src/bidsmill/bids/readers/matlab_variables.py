@@ -24,14 +24,15 @@ from bidsmill.bids.readers.matlab5 import (
     NUMBERS,
     NUMERIC,
     STRUCT,
-    TEXTS,
-    _Array,
-    _array,
-    _compressed,
-    _Element,
-    _element,
-    _rows,
-    _Source,
+    Array,
+    Element,
+    Source,
+    byte_order,
+    compressed_head,
+    letters_of,
+    read_array,
+    read_element,
+    struct_rows,
 )
 from bidsmill.bids.readers.sparse_matrices import columns_of, dense
 
@@ -63,28 +64,24 @@ def read_variables_level5(path: Path, names: Collection[str] | None = None) -> d
         If the file is damaged.
     """
     size = path.stat().st_size
-    with open(path, "rb") as file:
-        order = {b"IM": "<", b"MI": ">"}.get(file.read(HEADER_BYTES)[126:128])
-    if order is None:
-        raise ValueError("the bytes that every MATLAB file has are not there")
-    whole, place = _Source(path, order), HEADER_BYTES
+    whole, place = Source(path, byte_order(path)), HEADER_BYTES
     found: dict[str, Any] = {}
     while place < size:
-        element = _element(whole, place, size)
+        element = read_element(whole, place, size)
         place = element.after
         if element.kind not in (COMPRESSED, MATRIX) or _class(element) == OPAQUE:
             continue
-        name = (_compressed if element.kind == COMPRESSED else _array)(element).name
+        name = (compressed_head if element.kind == COMPRESSED else read_array)(element).name
         # Without a name: what MATLAB keeps about its newer classes.
         if name and (names is None or name in names):
             found[name] = _value(_whole(element), 0)
     return found
 
 
-def _whole(element: _Element) -> _Array:
+def _whole(element: Element) -> Array:
     """Return a variable, decompressed if it is compressed."""
     if element.kind != COMPRESSED:
-        return _array(element)
+        return read_array(element)
     packed = element.source.take(element.start, element.count)
     content = zlib.decompress(packed)
     if len(content) < 8:
@@ -92,10 +89,12 @@ def _whole(element: _Element) -> _Array:
     # Octave states a length for texts of several rows that is not the one that it writes.
     order = element.source.order
     content = content[:4] + struct.pack(order + "I", len(content) - 8) + content[8:]
-    return _array(_element(_Source(element.source.path, order, content, -1), 0, len(content)))
+    return read_array(
+        read_element(Source(element.source.path, order, content, -1), 0, len(content))
+    )
 
 
-def _class(element: _Element) -> int:
+def _class(element: Element) -> int:
     """Return the class of a variable, which stands behind one tag, or two."""
     if element.kind == COMPRESSED:
         packed = element.source.take(element.start, min(element.count, 1024))
@@ -105,7 +104,7 @@ def _class(element: _Element) -> int:
     return struct.unpack(element.source.order + "I", flags)[0] & 0xFF if len(flags) == 4 else 0
 
 
-def _value(array: _Array, depth: int) -> Any:
+def _value(array: Array, depth: int) -> Any:
     if depth > DEPTH:
         raise ValueError("cells within cells within cells")
     if array.kind in NUMERIC:
@@ -115,17 +114,17 @@ def _value(array: _Array, depth: int) -> Any:
     if array.kind == CHAR:
         return _text(array)
     if array.kind == CELL:
-        return [_value(_array(part), depth + 1) for part in array.parts()]
+        return [_value(read_array(part), depth + 1) for part in array.parts()]
     if array.kind != STRUCT:
         return None
     rows = [
-        {name: _value(_array(field), depth + 1) for name, field in row.items()}
-        for row in _rows(array)
+        {name: _value(read_array(field), depth + 1) for name, field in row.items()}
+        for row in struct_rows(array)
     ]
     return rows[0] if len(rows) == 1 else rows
 
 
-def _stored(part: _Element) -> np.ndarray:
+def _stored(part: Element) -> np.ndarray:
     """Return the numbers of an element, in the type in which they are stored."""
     if part.kind not in NUMBERS:
         raise ValueError("an element has no numbers")
@@ -135,7 +134,7 @@ def _stored(part: _Element) -> np.ndarray:
     return np.frombuffer(part.source.take(part.start, part.count), dtype)
 
 
-def _numbers(array: _Array) -> np.ndarray:
+def _numbers(array: Array) -> np.ndarray:
     parts = [_stored(part) for part in array.parts()]
     wanted = 2 if array.is_complex else 1
     if array.size == 0:
@@ -148,7 +147,7 @@ def _numbers(array: _Array) -> np.ndarray:
     return values.reshape(array.shape, order="F")
 
 
-def _sparse(array: _Array) -> np.ndarray | None:
+def _sparse(array: Array) -> np.ndarray | None:
     """Return a sparse matrix as a full one: row of each entry, where columns begin, values."""
     parts = [_stored(part) for part in array.parts()]
     if len(parts) < (4 if array.is_complex else 3) or len(array.shape) != 2:
@@ -168,16 +167,13 @@ def _sparse(array: _Array) -> np.ndarray | None:
     return dense(rows, columns, values.astype(kind), array.shape)
 
 
-def _text(array: _Array) -> str | list[str]:
+def _text(array: Array) -> str | list[str]:
     part = next(array.parts(), None)
     if part is None or part.count == 0 or array.size == 0:
         return ""
-    if part.kind not in TEXTS or array.size > part.count:
+    if array.size > part.count:
         raise ValueError("a text is not made of characters")
-    encoding = TEXTS[part.kind]
-    if encoding in ("utf-16", "utf-32"):
-        encoding += "-le" if part.source.order == "<" else "-be"
-    text = part.source.take(part.start, part.count).decode(encoding, "replace")
+    text = letters_of(part)
     # Rows stand column by column.
     rows = array.shape[0]
     return text if rows == 1 else [text[row::rows] for row in range(rows)]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.simulate import keys
+from bidsmill.simulate.random_numbers import generator
 
 SPEED = 3.0
 """Conduction speed in mm/ms: the default of The Virtual Brain."""
@@ -231,7 +231,7 @@ def generate_connectome(
     if hemisphere is not None:
         sides = np.asarray(hemisphere)
         chance = np.where(sides[:, None] == sides[None], chance, chance / 3)
-    random = keys.generator(seed, "connectome")
+    random = generator(seed, "connectome")
     connected = np.triu(random.random((n_regions, n_regions)) < chance, 1)
     spread = np.exp(WEIGHT_SPREAD * random.standard_normal((n_regions, n_regions)))
     weights = connected * spread * (WEIGHT_FAR + WEIGHT_NEAR * np.exp(-distance / WEIGHT_LENGTH))

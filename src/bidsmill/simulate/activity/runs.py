@@ -2,7 +2,7 @@
 
 A run is one region that makes spikes under one condition. Runs are computed in batches, which
 leave no trace in the numbers: the noise of a run is drawn from streams of its own, one for each
-block of steps (:func:`bidsmill.simulate.keys.generator`).
+block of steps (:func:`bidsmill.simulate.random_numbers.generator`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import files
-from bidsmill.simulate import keys
 from bidsmill.simulate.activity.connectome import Connectome
 from bidsmill.simulate.activity.decimation import Decimator, whole_factor
 from bidsmill.simulate.activity.jansen_rit import Network, Parameters, Run
+from bidsmill.simulate.random_numbers import generator
 
 NOISE_BLOCK = 100
 """Steps whose noise comes from one stream. Another number would give other noise."""
@@ -238,7 +238,7 @@ def _blocks(
     for block in range(-(-n_steps // NOISE_BLOCK)):
         steps = min(NOISE_BLOCK, n_steps - block * NOISE_BLOCK)
         for column, (region, condition) in enumerate(runs):
-            random = keys.generator(seed, "noise", region, condition, block)
+            random = generator(seed, "noise", region, condition, block)
             noise[:, :, column] = random.standard_normal(noise.shape[:2], dtype=np.float32)
         raw = network.advance(noise[:steps])[max(unused, 0) :]
         unused -= min(max(unused, 0), steps)

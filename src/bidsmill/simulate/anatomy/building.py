@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.formats.anatomy import Anatomy, save_anatomy
+from bidsmill.formats.anatomy import Anatomy, save_anatomy, vertex_normals
 from bidsmill.formats.files import sha256_file
 from bidsmill.formats.leadfield import LeadField, save_leadfield
 from bidsmill.simulate.anatomy.leadfield import average_reference, check_leadfield
@@ -19,12 +19,7 @@ from bidsmill.simulate.anatomy.regions import anatomy_of_surface
 from bidsmill.simulate.anatomy.sensors import TEMPLATE, Sensors, load_sensors, template_sphere
 from bidsmill.simulate.anatomy.source_columns import Sources, region_columns
 from bidsmill.simulate.anatomy.sphere import UNITS, sphere_leadfield
-from bidsmill.simulate.anatomy.surface import (
-    Surface,
-    generated_cortex,
-    vertex_areas,
-    vertex_normals,
-)
+from bidsmill.simulate.anatomy.surface import Surface, generated_cortex, vertex_areas
 
 DEFAULTS: dict[str, Any] = {
     "kind": "default",

@@ -1,10 +1,12 @@
-"""Surfaces of the cortex: normals, areas, and a generated one for those who have none."""
+"""Surfaces of the cortex: areas, volumes, and a generated one for those who have none."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from bidsmill.formats.anatomy import triangle_normals
 
 # Half axes (m) of a generated hemisphere: to the side, front to back, bottom to top. With the
 # middle wall they give a brain of about 13 x 16 x 11 cm, as adult brains have.
@@ -37,39 +39,6 @@ class Surface:
     vertices: np.ndarray
     triangles: np.ndarray
     hemisphere: np.ndarray
-
-
-def triangle_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return the normal of each triangle, as long as twice its area (m²)."""
-    corner = vertices[triangles]
-    return np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
-
-
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Return unit normals at the vertices: the mean over their triangles, weighted by area.
-
-    Parameters
-    ----------
-    vertices : numpy.ndarray, shape (n_vertices, 3)
-        Positions in m.
-    triangles : numpy.ndarray of int, shape (n_triangles, 3)
-        Vertices of each triangle. All of one surface turn the same way.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n_vertices, 3)
-        Outward if the triangles are counted counterclockwise seen from outside; zero for a
-        vertex without a triangle.
-    """
-    of_triangle = triangle_normals(vertices, triangles)
-    normals = np.zeros_like(vertices, dtype=np.float64)
-    for corner in range(3):
-        for axis in range(3):
-            normals[:, axis] += np.bincount(
-                triangles[:, corner], of_triangle[:, axis], minlength=len(vertices)
-            )
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
 
 
 def vertex_areas(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -216,26 +216,6 @@ class ClipBank:
         part, row = self._place(region, clip)
         return part.waveforms.read(row, 1)[0]
 
-    def scaled_waveform(self, region: int, clip: int, alpha: float | None = None) -> np.ndarray:
-        """Return the waveform of the region with its spikes lifted: (times,), float64, mV.
-
-        Parameters
-        ----------
-        region, clip : int
-            The clip.
-        alpha : float, optional
-            The factor; that of the table by default.
-
-        Raises
-        ------
-        MissingClip
-            If the bank does not have the clip.
-        """
-        waveform = self.rows(region, clip, [region])[0]
-        chosen = self.table.query("region == @region and clip == @clip").iloc[0]
-        factor = float(chosen["alpha"]) if alpha is None else alpha
-        return _lifted(waveform, int(chosen["peak_in_clip"]), factor, self.facts)
-
     def _place(self, region: int, clip: int) -> tuple[_Part, int]:
         key = int(region) * _CLIPS + int(clip)
         at = int(self._keys.searchsorted(key))
@@ -309,7 +289,7 @@ def write_bank(
             alpha, peak = float(rows[-1].get("alpha", np.nan)), int(rows[-1]["peak_in_clip"])
             sinks["clips"].write(clip.tobytes())
             sinks["projected"].write(projected.astype("<f4").tobytes())
-            lifted = _lifted(clip[row["region"]], peak, alpha, facts)
+            lifted = lifted_waveform(clip[row["region"]], peak, alpha, facts)
             sinks["waveforms"].write(lifted.astype("<f4").tobytes())
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     tables.write_parquet(folder / "clips.parquet", frame)
@@ -378,7 +358,9 @@ def _keys(folder: Path, facts: dict[str, Any]) -> np.ndarray:
     return frame["region"].to_numpy(np.int64) * _CLIPS + frame["clip"].to_numpy(np.int64)
 
 
-def _lifted(waveform: np.ndarray, peak: int, alpha: float, facts: dict[str, Any]) -> np.ndarray:
+def lifted_waveform(
+    waveform: np.ndarray, peak: int, alpha: float, facts: dict[str, Any]
+) -> np.ndarray:
     """Return a waveform with its spikes lifted, in float64; as it is if there is no alpha."""
     if not np.isfinite(alpha):
         return np.asarray(waveform, np.float64)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.simulate import keys
 from bidsmill.simulate.activity.runs import Activity
+from bidsmill.simulate.random_numbers import generator
 
 READ_TIMES = 4096
 """Samples of all regions read at a time."""
@@ -212,5 +212,5 @@ def _trace_and_loud(activity: Activity, threshold: float) -> tuple[np.ndarray, n
 
 
 def _jitter(activity: Activity, peak: int, largest: int, seed: int) -> int:
-    random = keys.generator(seed, "jitter", activity.region, activity.condition, peak)
+    random = generator(seed, "jitter", activity.region, activity.condition, peak)
     return int(random.integers(-largest, largest + 1))

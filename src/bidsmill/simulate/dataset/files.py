@@ -21,7 +21,7 @@ from bidsmill.errors import BidsmillError
 from bidsmill.formats import files, receipts, tables
 from bidsmill.formats.layout import column_names, layout_of
 from bidsmill.formats.matrix import MatrixWriter, rows_per_group
-from bidsmill.formats.sparse_sources import SparseSourceFile, SparseSourceWriter
+from bidsmill.formats.sparse_sources import SparseSourceWriter
 from bidsmill.simulate.clips.bank import MissingClip
 from bidsmill.simulate.sources.table import Sample
 from bidsmill.simulate.spikes.making import Spike, SpikeMaker, labels_of
@@ -322,28 +322,3 @@ def one_thread() -> Iterator[None]:
 
     with threadpool_limits(1):
         yield
-
-
-def restore_sources(
-    results: Path, recording: str, rows: Sequence[int] | np.ndarray, amplitudes: bool = False
-) -> np.ndarray:
-    """Return the sources behind rows of a matrix, with all regions of the cortex.
-
-    Parameters
-    ----------
-    results : pathlib.Path
-        ``results/{dataset}``, or any folder with ``sources/{recording}.parquet``.
-    recording : str
-        Name of the matrix.
-    rows : sequence of int
-        Its rows.
-    amplitudes : bool
-        In mV, instead of within -1 and 1.
-
-    Returns
-    -------
-    ndarray of float32, shape (len(rows), n_times, n_regions)
-        Zero outside of the patches.
-    """
-    with SparseSourceFile(results / "sources" / f"{recording}.parquet") as stored:
-        return stored.dense(rows, amplitudes)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bidsmill.errors import BidsmillError
+from bidsmill.formats.numbers import at_least_one
 from bidsmill.simulate.anatomy.source_columns import COLUMNS, ROWS
 from bidsmill.simulate.export.label_rows import MAX_SIZE, PADDING
 from bidsmill.simulate.sources.clip_numbers import WORDS
@@ -56,7 +57,7 @@ def add_extract_command(commands: argparse._SubParsersAction) -> None:
     )
     extract.add_argument(
         "--dataset_len",
-        type=_length,
+        type=at_least_one,
         metavar="N",
         help="how many samples; all that follow if absent",
     )
@@ -78,7 +79,7 @@ def _add_output_options(extract: argparse.ArgumentParser) -> None:
     )
     extract.add_argument(
         "--max_size",
-        type=_length,
+        type=at_least_one,
         default=MAX_SIZE,
         metavar="N",
         help=f"places in a row of labels (default: {MAX_SIZE})",
@@ -128,7 +129,7 @@ def _add_described_options(extract: argparse.ArgumentParser) -> None:
         "--numbering", choices=("auto", *WORDS), help="formula of nmm_idx (default: auto)"
     )
     described.add_argument(
-        "--clips_per_region", type=_length, metavar="N", help="nper, if nmm_idx does not tell"
+        "--clips_per_region", type=at_least_one, metavar="N", help="nper, if nmm_idx does not tell"
     )
     described.add_argument(
         "--source_snr",
@@ -143,13 +144,6 @@ def _add_described_options(extract: argparse.ArgumentParser) -> None:
         default=None,
         help="find every scale_ratio anew, not only those that are NaN",
     )
-
-
-def _length(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return number
 
 
 def _extract(options: argparse.Namespace) -> Iterator[str]:

@@ -17,7 +17,7 @@ from bidsmill.simulate.activity.connectome import (
 )
 from bidsmill.simulate.jobs.settings import activity_settings
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def make_activity(
@@ -45,7 +45,7 @@ def make_activity(
     """
     regions = files.read_json(plan)["regions"]
     connectome = connectome_of(load_anatomy(anatomy_path), activity, seed)
-    LOG.info("%s; %d regions", connectome.origin, len(regions))
+    log.info("%s; %d regions", connectome.origin, len(regions))
     write_block(
         activity_path,
         facts_path,
@@ -74,6 +74,6 @@ def _tenths() -> Callable[[int, int], None]:
         nonlocal told
         if 10 * done // total > told:
             told = 10 * done // total
-            LOG.info("%d of %d steps", done, total)
+            log.info("%d of %d steps", done, total)
 
     return tell

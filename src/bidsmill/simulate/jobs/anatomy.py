@@ -9,7 +9,7 @@ from typing import Any
 from bidsmill.formats import files
 from bidsmill.simulate.anatomy.building import build_anatomy
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def make_anatomy(
@@ -26,4 +26,4 @@ def make_anatomy(
     """
     facts = build_anatomy(settings, anatomy_path, leadfield_path)
     files.write_json(facts_path, facts)
-    LOG.info("lead field: %s", facts["leadfield"])
+    log.info("lead field: %s", facts["leadfield"])

@@ -17,7 +17,7 @@ from bidsmill.simulate.jobs.settings import detection_settings
 
 # Large files of a bank, of which killed jobs may have left parts.
 ARRAYS = ("clips.npy", "projected.npy", "waveforms.npy")
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def make_clips(
@@ -62,7 +62,7 @@ def make_clips(
             seed=seed,
             source_snr=clips["source_snr"],
         )
-    LOG.info("%d clips of %d regions", len(bank), len(bank.regions))
+    log.info("%d clips of %d regions", len(bank), len(bank.regions))
 
 
 def bank_folders(paths: list[str]) -> list[Path]:

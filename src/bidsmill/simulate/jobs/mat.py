@@ -11,7 +11,7 @@ from bidsmill.simulate.export.inputs import SimulatedSamples
 from bidsmill.simulate.export.mat_files import METADATA, export_samples, select
 from bidsmill.simulate.jobs.settings import export_settings
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def make_mat(
@@ -43,7 +43,7 @@ def make_mat(
         )
     finally:
         labelled.close()
-    LOG.info("%d samples written, %d failed", made.extracted, len(made.failed))
+    log.info("%d samples written, %d failed", made.extracted, len(made.failed))
     if made.failed and not keep_going:
         raise BidsmillError(
             f"{len(made.failed)} samples were not exported",

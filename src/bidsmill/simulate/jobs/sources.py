@@ -19,7 +19,7 @@ from bidsmill.simulate.sources.drawing import SourceDrawing
 from bidsmill.simulate.sources.sides import clip_groups, place_samples, sides_of_groups
 from bidsmill.simulate.sources.table import Sample, write_sources
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def make_sources(
@@ -61,7 +61,7 @@ def make_sources(
             "left_out": left_out,
         },
     )
-    LOG.info("%d samples of %d clips, %d left out", count, len(bank), len(left_out))
+    log.info("%d samples of %d clips, %d left out", count, len(bank), len(left_out))
 
 
 def shards(count: int, datatype: str) -> dict[str, dict[str, Any]]:
@@ -100,7 +100,7 @@ def _described(
         seed=settings["seed"],
     )
     for text, times in sorted(found.notes.items()):
-        LOG.warning("%s (%d)", text, times)
+        log.warning("%s (%d)", text, times)
     if not found.samples:
         raise BidsmillError(
             "none of the described samples can be made",

@@ -18,7 +18,7 @@ from bidsmill.simulate.sources.table import read_sources
 from bidsmill.simulate.spikes.noise_segments import segments_of_matrix, segments_of_variables
 from bidsmill.simulate.spikes.waveforms import spike_maker
 
-LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 def make_spikes(
@@ -91,7 +91,7 @@ def make_recording(
         inputs={"code": code, "clips": _checksums(bank_folders(inputs["banks"]))},
         processing=[{"step": "simulate", "seed": seed, "lead field": leadfield.unit}],
     )
-    LOG.info("%s: %s, %d failed", shard["recording"], receipt["shape"], len(receipt["failed"]))
+    log.info("%s: %s, %d failed", shard["recording"], receipt["shape"], len(receipt["failed"]))
     return receipt
 
 

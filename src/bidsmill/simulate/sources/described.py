@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.sources.clip_numbers import clip_numbers
 from bidsmill.simulate.sources.patches import decay_weights
 from bidsmill.simulate.sources.table import Sample, Source

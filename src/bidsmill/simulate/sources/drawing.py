@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bidsmill.errors import BidsmillError
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.sources.patches import MOST_LAYERS, decay_weights, grow_patch
 from bidsmill.simulate.sources.sides import GROUPS, clip_groups, sides_of_groups
 from bidsmill.simulate.sources.table import Sample, Source

@@ -143,12 +143,6 @@ def _connected(neighbours: Neighbours, inside: set[int], centre: int) -> set[int
     return reached
 
 
-def is_connected(neighbours: Neighbours, regions: Sequence[int] | np.ndarray) -> bool:
-    """Tell whether regions hang together by way of neighbours among them."""
-    inside = {int(region) for region in regions}
-    return not inside or len(_connected(neighbours, inside, min(inside))) == len(inside)
-
-
 def decay_weights(distances: np.ndarray, half_distance: float) -> np.ndarray:
     """Return the magnitude of each region of a patch, relative to that of its centre.
 

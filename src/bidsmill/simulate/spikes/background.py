@@ -18,7 +18,7 @@ from bidsmill.formats import files, tables
 from bidsmill.formats.layout import layout_of
 from bidsmill.formats.matrix import MatrixFile, MatrixWriter
 from bidsmill.formats.sparse_sources import SparseSourceWriter
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.sources.drawing import SourceDrawing
 from bidsmill.simulate.sources.table import Sample
 from bidsmill.simulate.spikes.projection import WINDOW, Clips, Forward, SourceProblem

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bidsmill.simulate.keys import generator
+from bidsmill.simulate.random_numbers import generator
 from bidsmill.simulate.sources.sides import sides_of_groups
 from bidsmill.simulate.sources.table import Sample
 from bidsmill.simulate.spikes.projection import Clips, Forward, SourceProblem, project

@@ -40,7 +40,8 @@ def add_audit_command(commands: argparse._SubParsersAction) -> None:
 def run_audit(options: argparse.Namespace) -> Iterator[str]:
     """Yield what the audit found, line by line; leave with its exit code."""
     from bidsmill.formats.files import json_bytes
-    from bidsmill.split.audit.finding import SEVERITIES, counted, summary
+    from bidsmill.formats.numbers import counted
+    from bidsmill.split.audit.finding import SEVERITIES, summary
     from bidsmill.split.audit.run import audit_store
 
     try:

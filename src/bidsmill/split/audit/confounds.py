@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from bidsmill.formats.certificate import group_ids, text_column
-from bidsmill.split.audit.finding import counted, some
+from bidsmill.formats.numbers import counted
+from bidsmill.split.audit.finding import some
 from bidsmill.split.audit.material import Material
 from bidsmill.split.strata import value_texts
 

@@ -51,11 +51,6 @@ def some(names: list[str]) -> tuple[str, ...]:
     return tuple(names[:MOST_PLACES])
 
 
-def counted(number: int, noun: str) -> str:
-    """Return ``1 row``, ``2 rows``; the plural of a noun is with -s."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def in_order(findings: list[Finding]) -> list[Finding]:
     """Return findings sorted: leaks first, then by dataset and code."""
     return sorted(

@@ -14,7 +14,8 @@ import numpy as np
 from bidsmill.errors import BidsmillError
 from bidsmill.formats import certificate, manifest, tables
 from bidsmill.formats.matrix import MatrixFile
-from bidsmill.split.audit.finding import Finding, counted, some
+from bidsmill.formats.numbers import counted
+from bidsmill.split.audit.finding import Finding, some
 from bidsmill.split.audit.stored import Located, StoredFiles
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from bidsmill.formats.certificate import group_ids
-from bidsmill.split.audit.finding import counted, some
+from bidsmill.formats.numbers import counted
+from bidsmill.split.audit.finding import some
 from bidsmill.split.audit.material import Material
 
 # Fitted on the signal itself: nothing of other rows comes in, or of rows of one side only.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from bidsmill.formats.certificate import group_ids, rows_by_value
-from bidsmill.split.audit.finding import Finding, counted, some
+from bidsmill.formats.numbers import counted
+from bidsmill.split.audit.finding import Finding, some
 from bidsmill.split.audit.material import Material
+from bidsmill.split.merging import Union
 
 # NEMAR's copy of OpenNeuro's ds002718 is called on002718.
 MIRROR = re.compile(r"on(\d{6})")
@@ -25,28 +27,7 @@ def study_of(dataset: str, doi: str) -> tuple[str, str]:
     return name, plain[: match.start()] if match else plain
 
 
-class Names:
-    """Names that stand for one thing (union-find, Tarjan 1975)."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-
-    def first(self, name: str) -> str:
-        """Return the name that stands for all that are joined with one."""
-        while self._parent.setdefault(name, name) != name:
-            name = self._parent[name]
-        return name
-
-    def join(self, names: Iterable[str]) -> None:
-        """Let names stand for one thing; the first in order stands for all."""
-        firsts = sorted({self.first(name) for name in names})
-        for other in firsts[1:]:
-            self._parent[other] = firsts[0]
-
-
-def people_of(
-    materials: Sequence[Material], aliases: Sequence[Sequence[str]]
-) -> tuple[list[np.ndarray], Names]:
+def people_of(materials: Sequence[Material], aliases: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Return the person of each row of each dataset, ``{dataset}/sub-01``.
 
     Parameters
@@ -58,12 +39,11 @@ def people_of(
 
     Returns
     -------
-    people : list of numpy.ndarray
-        Shape (rows,), dtype object; '' for rows of nobody. Joined names are one.
-    names : Names
-        What was joined: aliases, and people of mirrors and releases of one study.
+    list of numpy.ndarray
+        Shape (rows,), dtype object; '' for rows of nobody. Names that are aliases, or of mirrors
+        and releases of one study, are one.
     """
-    names = Names()
+    names = Union()
     subjects = [group_ids(material.samples, "subject") for material in materials]
     known = [sorted(set(own) - {""}) for own in subjects]
     for alias in aliases:
@@ -80,7 +60,7 @@ def people_of(
     for material, own in zip(materials, subjects, strict=True):
         first = {s: names.first(f"{material.dataset}/{s}") for s in set(own) - {""}}
         people.append(np.array([first.get(s, "") for s in own], dtype=object))
-    return people, names
+    return people
 
 
 def _one_study(one: Material, other: Material) -> bool:
@@ -90,7 +70,7 @@ def _one_study(one: Material, other: Material) -> bool:
 
 def check_people(materials: Sequence[Material], aliases: Sequence[Sequence[str]]) -> list[Finding]:
     """Find people on several sides under different names, or in different datasets."""
-    people, _ = people_of(materials, aliases)
+    people = people_of(materials, aliases)
     places: dict[str, dict[str, set[str]]] = {}
     for material, person in zip(materials, people, strict=True):
         subject = group_ids(material.samples, "subject")

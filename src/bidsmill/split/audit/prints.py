@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsmill.formats.mixed_bits import mixed_bits
+
 # Seconds between two points of a shape, or one sample where that is more: 33 points span a quarter
 # of a second, in which no two stretches of a brain's signal are alike.
 SPACING = 0.008
@@ -132,7 +134,7 @@ class Printer:
         wide = np.zeros((len(packed), 8), np.uint8)
         wide[:, : packed.shape[1]] = packed
         values = wide.view("<u8").reshape(-1).astype(np.uint64)
-        return row[telling], mixed(values ^ mixed(np.full(1, self.grid.kind, np.uint64)))
+        return row[telling], mixed_bits(values ^ mixed_bits(np.full(1, self.grid.kind, np.uint64)))
 
     def _places(self, rows, margin, length):
         """Return row, first sample (in `rows` laid flat) and place of each chosen anchor."""
@@ -239,16 +241,5 @@ def row_hashes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     changes = np.count_nonzero(points[..., 1:] != points[..., :-1], axis=(1, 2))
     telling = changes >= FEWEST_CHANGES
     values = points[telling].view(np.uint32)
-    single = mixed(np.einsum("rct,t->rc", values, factors))
-    return telling, mixed(single.sum(axis=1, dtype=np.uint64))
-
-
-def mixed(values: np.ndarray) -> np.ndarray:
-    """Spread what tells numbers apart over all bits (the finaliser of SplitMix64, Steele 2014)."""
-    result = values.astype(np.uint64)
-    result ^= result >> np.uint64(30)
-    result *= np.uint64(0xBF58476D1CE4E5B9)
-    result ^= result >> np.uint64(27)
-    result *= np.uint64(0x94D049BB133111EB)
-    result ^= result >> np.uint64(31)
-    return result
+    single = mixed_bits(np.einsum("rct,t->rc", values, factors))
+    return telling, mixed_bits(single.sum(axis=1, dtype=np.uint64))

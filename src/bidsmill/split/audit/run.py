@@ -87,13 +87,6 @@ def _wanted(stored: StoredFiles, datasets: Sequence[str] | None) -> list[str]:
     return known
 
 
-def audit_dataset(
-    store: str | os.PathLike, dataset: str, *, aliases: Sequence[Sequence[str]] = ()
-) -> list[Finding]:
-    """Audit the latest version of one dataset of a store; see `audit_store`."""
-    return audit_store(store, [dataset], aliases=aliases)
-
-
 def audit_results(
     samples: pd.DataFrame,
     table: pd.DataFrame,

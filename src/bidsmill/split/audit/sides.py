@@ -16,9 +16,10 @@ from bidsmill.formats.certificate import (
     side_of_rows,
     text_column,
 )
-from bidsmill.split.audit.finding import counted, some
+from bidsmill.formats.numbers import counted
+from bidsmill.split.audit.finding import some
 from bidsmill.split.audit.material import Material
-from bidsmill.split.proof import input_digest
+from bidsmill.split.proof import input_digest, side_counts
 
 PREFIX = "stratify "
 
@@ -185,9 +186,9 @@ def certificate_against_samples(material: Material) -> None:
     if levels != [content.get("level")]:
         wrong.append(f"level {content.get('level')!r}, but split.tsv has {', '.join(levels)}")
     for key, found in (
-        ("groups", _counts(table["split"].to_numpy(dtype=object))),
-        ("rows", _counts(side[kept])),
-        ("rows_excluded", _counts(side[~kept])),
+        ("groups", side_counts(table["split"].to_numpy(dtype=object))),
+        ("rows", side_counts(side[kept])),
+        ("rows_excluded", side_counts(side[~kept])),
     ):
         if key in content and content[key] != found:
             wrong.append(f"{key} {content[key]}, but there are {found}")
@@ -207,10 +208,6 @@ def certificate_against_samples(material: Material) -> None:
             "about another split. Split and publish again.",
             count=len(wrong),
         )
-
-
-def _counts(sides: np.ndarray) -> dict[str, int]:
-    return {name: int((sides == name).sum()) for name in SIDES}
 
 
 def inputs_against_samples(material: Material) -> None:

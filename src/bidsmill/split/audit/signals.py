@@ -11,9 +11,10 @@ import numpy as np
 from bidsmill.errors import BidsmillError
 from bidsmill.formats.certificate import SIDES, rows_by_value
 from bidsmill.formats.matrix import MatrixFile
+from bidsmill.formats.numbers import counted
 from bidsmill.split.audit.candidates import MOST_PRINTS, Collector
 from bidsmill.split.audit.compare import Likeness, compare_rows
-from bidsmill.split.audit.finding import Finding, counted, some
+from bidsmill.split.audit.finding import Finding, some
 from bidsmill.split.audit.material import Material
 from bidsmill.split.audit.normalisation import Moments
 from bidsmill.split.audit.prints import (

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bidsmill.formats.certificate import rows_by_value
-from bidsmill.split.audit.finding import counted, some
+from bidsmill.formats.numbers import counted
+from bidsmill.split.audit.finding import some
 from bidsmill.split.audit.material import Material
 
 # Seconds within which two times are equal.

@@ -1,19 +1,14 @@
-"""MEG: KIT; FIF, CTF and 4D/BTi have modules of their own."""
+"""KIT: one file (.con, .sqd or .kdf)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bidsmill.bids.readers import bti, ctf, fif
 from bidsmill.bids.repairs import Repairs
 from bidsmill.errors import RecordingProblem
 
-read_fif = fif.read
-read_ctf = ctf.read
-read_bti = bti.read
 
-
-def read_kit(path: Path, data: str, repairs: Repairs):
+def read(path: Path, data: str, repairs: Repairs):
     """Open a KIT file; see `reading.open_recording` for the errors."""
     import mne
 
