@@ -106,7 +106,7 @@ KILLED_AFTER = ("lock.json", "fetch/b0000.json", "samples.parquet")
 @pytest.mark.parametrize(
     ("signs", "cores"),
     [
-        ({0: signal.SIGKILL, 2: signal.SIGTERM}, 2),
+        ({0: signal.SIGKILL, 1: signal.SIGTERM, 2: signal.SIGKILL}, 2),
         pytest.param(dict.fromkeys(range(3), signal.SIGKILL), 2, marks=pytest.mark.long),
         pytest.param(dict.fromkeys(range(3), signal.SIGTERM), 1, marks=pytest.mark.long),
     ],

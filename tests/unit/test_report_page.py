@@ -361,7 +361,9 @@ def test_positions_give_a_map(tmp_path):
         for k in range(1, 4)
     ]
     page, _ = make(Results(tmp_path / "r", recordings), tmp_path)
-    assert "left \u2212 right" in page.text and re.search(r"at 0\.\d{3} s", page.text)
+    # The two classes and their difference, the scale, and the moment under them.
+    maps = "left right left \u2212 right \u2212?[-\\d.]+ 0 [\\d.]+ \u00b5V"
+    assert re.search(maps + " .*\\bat 0\\.\\d{3} s", page.text)
     assert "and maps at the moment where the first of them shows most" in page.text
     assert "No map" not in page.text
 
