@@ -9,15 +9,17 @@ TORCH ?= torch==2.13.0
 TVB ?= tvb-library==2.10.0
 TVB_VENV := .tvb
 # File by file in their order: the long ones come first, so that no core waits for one at the end.
-# One thread for each process: together they use all cores.
+# One thread for each process, and one process more than cores, as some wait for servers: together
+# they use all cores.
+WORKERS ?= $(shell expr $(CORES) + 1)
 RUN_TESTS = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-  $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+  $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-long check bench docs site lock clean
 
 help:
 	@echo "make demo       set up, convert the sample dataset, say what came out"
-	@echo "make test       set up and run the tests (some 20 minutes on two cores after set-up)"
+	@echo "make test       set up and run the tests (some 15 minutes on two cores after set-up)"
 	@echo "make test-long  the same with the full counts"
 	@echo "make check      lint, format and types"
 	@echo "make bench      measure against peers; writes benchmarks/results/*.json"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import multiprocessing
+import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -123,7 +124,9 @@ def update(
         elif receipt is not None:
             done[member["stem"]] = receipts.manifest_entry(receipt)
     unchanged = len(done)
-    for stem, content, trace in _treat(stale, folder, work, processes):
+    treated = _treat(stale, folder, work, processes)
+    title = f"{folder.parent.name} {plan['batch']}, {verb}"
+    for stem, content, trace in _watched(treated, len(stale), title):
         done[stem] = receipts.manifest_entry(content)
         if trace:
             log.error("%s failed unexpectedly:\n%s", stem, trace)
@@ -164,6 +167,15 @@ def remove_leavers(folder: Path, count: int, names: set[str], stems: set[str]) -
         _remove_files(receipt)
         receipt.unlink()
         log.info("removed %s: it is no longer in the lock", stem)
+
+
+def _watched(treated: Iterable[Any], count: int, title: str) -> Iterator[Any]:
+    """Show in a terminal how many recordings of the batch are done; silent where nobody watches."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        treated = tqdm(treated, title, count, leave=False, mininterval=0.5, unit="recording")
+    yield from treated
 
 
 def _treat(

@@ -259,6 +259,7 @@ def test_a_second_run_asks_the_server_for_nothing(finished, public, archive, sit
 # News
 
 
+@pytest.mark.long
 def test_of_news_in_a_bucket_only_what_changed_is_fetched_and_converted(
     from_bucket, bucket, folder, tmp_path
 ):
@@ -415,6 +416,7 @@ def test_the_command_in_the_message_fetches_a_lost_file(from_bucket, bucket):
 # Committed locks
 
 
+@pytest.mark.long
 def test_a_committed_lock_gives_the_same_from_a_bucket_with_versions(
     s3_server, authority, proxy, finished, folder, tmp_path, project, monkeypatch
 ):
@@ -451,6 +453,7 @@ def test_a_committed_lock_gives_the_same_from_a_bucket_with_versions(
     assert not [path for path, content in written.items() for s in secrets if s in content]
 
 
+@pytest.mark.long
 def test_without_the_old_bytes_just_their_recordings_are_missed_until_an_update(
     bucket, finished, folder, tmp_path, project
 ):

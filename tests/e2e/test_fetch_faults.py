@@ -171,7 +171,7 @@ def test_over_s3_through_all_faults_at_once(s3_server, made, tmp_path):
     assert all(outcome.verified for outcome in outcomes.values())
 
 
-@pytest.mark.parametrize("kind", ["nemar", "openneuro"])
+@pytest.mark.parametrize("kind", ["nemar", pytest.param("openneuro", marks=pytest.mark.long)])
 def test_from_an_archive_through_all_faults_at_once(authority, made, tmp_path, kind):
     folder, sums = made
     name = NEMAR if kind == "nemar" else OPENNEURO

@@ -106,7 +106,7 @@ KILLED_AFTER = ("lock.json", "fetch/b0000.json", "samples.parquet")
 @pytest.mark.parametrize(
     ("signs", "cores"),
     [
-        ({0: signal.SIGKILL, 1: signal.SIGTERM, 2: signal.SIGKILL}, 2),
+        ({1: signal.SIGTERM, 2: signal.SIGKILL}, 2),
         pytest.param(dict.fromkeys(range(3), signal.SIGKILL), 2, marks=pytest.mark.long),
         pytest.param(dict.fromkeys(range(3), signal.SIGTERM), 1, marks=pytest.mark.long),
     ],
@@ -203,14 +203,14 @@ def test_what_changed_after_the_lock_is_never_mixed_in(local_run):
     assert "fish" not in (local_run.results / "faces" / "events.tsv").read_text()
     put(local_run.folder, EVENTS, text)
     config.write_text(wanted)
-    again(local_run, "--forcerun", "lock")
+    again(local_run, TABLES, "--forcerun", "lock")
     found = local_run.bytes_of_results()
     # A plan counts how often its batch was asked to run again.
     kept = {name: content for name, content in clean.items() if "/plan/" not in name}
     assert kept.items() <= found.items()
     participants = text_of(local_run, "data/participants.tsv")
     put(local_run.folder, "data/participants.tsv", participants + "sub-77\t30\n")
-    printed = again(local_run, "--forcerun", "collate", fails=True)
+    printed = again(local_run, TABLES, "--forcerun", "collate", fails=True)
     assert "participants.tsv is not the file that was locked" in printed
 
 
@@ -218,16 +218,16 @@ def test_a_lost_matrix_is_noticed_and_the_named_command_makes_that_recording_alo
     matrix = local_run.results / "faces" / "matrix" / f"{STEM}.parquet"
     content, before = matrix.read_bytes(), matrix_times(local_run)
     matrix.unlink()
-    printed = again(local_run, "--forcerun", "collate", fails=True)
+    printed = again(local_run, TABLES, "--forcerun", "collate", fails=True)
     command = f"-f results/faces/matrix/{STEM}.json"
     assert command in printed
     again(local_run, *command.split())
     assert moved(before, matrix_times(local_run)) == {STEM}
     assert matrix.read_bytes() == content
-    again(local_run)
+    again(local_run, TABLES)
     assert moved(before, matrix_times(local_run)) == {STEM}
     assert matrix.read_bytes() == content
-    assert "Nothing to be done" in again(local_run, "--dry-run")
+    assert "Nothing to be done" in again(local_run, TABLES, "--dry-run")
 
 
 @pytest.fixture
@@ -293,7 +293,9 @@ def test_other_settings_rerun_what_depends_on_them(local_run):
     assert (samples["sex"] == samples["participant_sex"]).all()
 
 
-def test_bad_datasets_do_not_stop_the_others(local_template, tmp_path):
+@pytest.fixture
+def with_bad_ones(local_template, tmp_path) -> Run:
+    """Return a run, not yet made, over one dataset that is well and two that are not."""
     config = yaml.safe_load((local_template.folder / "faces.yaml").read_text())
     faces = {**config["datasets"]["faces"], "path": str(local_template.folder / "data")}
     config["datasets"] = {
@@ -308,7 +310,11 @@ def test_bad_datasets_do_not_stop_the_others(local_template, tmp_path):
         },
     }
     (tmp_path / "faces.yaml").write_text(yaml.safe_dump(config))
-    run = Run(tmp_path, local_template.project)
+    return Run(tmp_path, local_template.project)
+
+
+def test_bad_datasets_do_not_stop_the_others(with_bad_ones):
+    run = with_bad_ones
     printed = again(run, fails=True)
     assert "the dataset's folder is missing; file: nowhere" in printed
     assert "that the config calls fatal" in printed
@@ -318,14 +324,18 @@ def test_bad_datasets_do_not_stop_the_others(local_template, tmp_path):
     told = set(zip(failures["dataset"], failures["rule"], failures["job"], strict=True))
     assert told == {("absent", "lock", ""), ("strict", "validate", ""), ("strict", "convert", "")}
     for log, reason in zip(failures["log"], failures["reason"], strict=True):
-        assert reason in (tmp_path / log).read_text()
+        assert reason in (run.folder / log).read_text()
     store = bidsmill.open(run.results / "store")
     assert list(store) == ["faces"]
-    # The same, dataset by dataset.
+
+
+@pytest.mark.long
+def test_bad_datasets_do_not_stop_the_others_one_after_the_other(with_bad_ones):
+    run = with_bad_ones
     command = [sys.executable, "-m", "bidsmill.cli", "run", "absent", "faces", "--at-once", "1"]
     done = subprocess.run(
         [*command, "--configfile", "faces.yaml", "--cores", "2"],
-        cwd=tmp_path,
+        cwd=run.folder,
         capture_output=True,
         text=True,
         check=False,

@@ -200,8 +200,8 @@ KILLED_AT = {
     "simulate_activity": ("activity", ".*"),
     "simulate_spikes": ("matrix", ".*.part"),
 }
-# 8 rounds of 5 kills in the long tests, else one round of 2.
-ACTIVITY, SPIKES = (2, 3) if LONG else (1, 1)
+# 8 rounds of 5 kills in the long tests, else one kill.
+ACTIVITY, SPIKES = (2, 3) if LONG else (0, 1)
 ROUNDS = ["simulate_activity"] * ACTIVITY + ["simulate_spikes"] * SPIKES
 
 

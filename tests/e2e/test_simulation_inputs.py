@@ -263,6 +263,7 @@ def described(root, tmp_path_factory) -> Simulation:
     return run
 
 
+@pytest.mark.long
 def test_a_missing_clip_fails_with_its_region_and_path_or_is_left_out(described):
     printed = described.make(fails=True)
     assert "Traceback" not in printed

@@ -1,4 +1,7 @@
-"""The whole chain on a real cortex: DeepSIF's anatomy, connectome, lead field and noise."""
+"""The whole chain on a real cortex: DeepSIF's anatomy, connectome, lead field and noise.
+
+The stages read the same files in the short tests too: tests/unit/test_simulate_*.py.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import bidsmill
 from bidsmill import cli
 from bidsmill.formats import tables
 
+pytestmark = pytest.mark.long
 SENSORS, TIMES, REGIONS = 75, 500, 994
 
 
@@ -145,7 +149,6 @@ def test_anatomy_is_that_of_the_files(few, corpus):
     np.testing.assert_allclose(matrix, lead_field(corpus), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.long
 def test_the_chain_on_twenty_regions(root, corpus, tmp_path):
     """All stages to the store, samples of one or two sources."""
     run = real(

@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import pickle
+import pty
+import re
+import sys
+import termios
 
 import pytest
 from batch_work import Work
@@ -66,6 +71,39 @@ class Batch:
 @pytest.fixture
 def batch(tmp_path):
     return Batch(tmp_path / "results")
+
+
+def shown_on_a_terminal(monkeypatch, action) -> str:
+    """Return what an action writes to standard error, where that is a terminal."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    with monkeypatch.context() as patch, os.fdopen(theirs, "w") as terminal:
+        patch.setattr(sys, "stderr", terminal)
+        action()
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # so does the end of a terminal look
+            os.close(ours)
+            return shown.decode()
+
+
+# Who watches
+
+
+def test_a_terminal_shows_how_many_recordings_are_done(batch, monkeypatch):
+    shown = shown_on_a_terminal(monkeypatch, batch.update)
+    assert re.match(r"\rresults b0000, converted: +0%.* 0/6 \[", shown)
+    # At its end the bar is gone.
+    assert re.search(r"\r +\r$", shown)
+    batch.members[0]["content"] = "other"
+    assert " 0/1 [" in shown_on_a_terminal(monkeypatch, batch.update)
+
+
+def test_a_log_shows_no_bar(batch, capfd):
+    batch.update()
+    assert capfd.readouterr() == ("", "")
 
 
 # How many batches, and which

@@ -112,7 +112,8 @@ def test_a_second_call_repairs_what_differs_and_leaves_the_rest(sample, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
-@pytest.mark.parametrize("moves", [pytest.param(1, marks=pytest.mark.long), 60])
+@pytest.mark.long
+@pytest.mark.parametrize("moves", [1, 60])
 def test_a_stop_while_files_move_leaves_only_whole_files(sample, tmp_path, monkeypatch, moves):
     root = tmp_path / "faces"
     root.mkdir()

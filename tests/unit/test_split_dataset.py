@@ -275,7 +275,7 @@ def test_no_rows_are_refused(tmp_path):
     assert table.empty
 
 
-@settings(max_examples=60 if LONG else 15, deadline=None)
+@settings(max_examples=60 if LONG else 8, deadline=None)
 @given(
     st.integers(0, 10**6),
     st.integers(3, 9),

@@ -224,6 +224,7 @@ print(choose_groups(names(40), *problem(3, 40, 3), 0.2))
 """
 
 
+@pytest.mark.long
 def test_the_number_of_cores_does_not_matter():
     script = SCRIPT.format(folder=os.path.dirname(__file__))
     answers = set()

@@ -163,6 +163,7 @@ def test_who_reads_while_publishers_are_killed_a_hundred_times(tmp_path, plain, 
     kill_publishers(tmp_path, plain, s3_server.endpoint, count=21, kills=5)
 
 
+@pytest.mark.long
 def test_who_reads_while_the_server_is_killed(tmp_path, plain, s3_server):
     builds, connection = Builds(tmp_path, 2), {"endpoint": s3_server.endpoint}
     old, new = builds.results

@@ -67,12 +67,11 @@ def _read(path: Path, source: Path) -> tuple[str, tuple[Path, ...]]:
 
 def _modules(names: list[str], source: Path) -> list[Path]:
     """Return the files of those names that are modules of the package."""
-    found = []
-    for name in names:
-        if name.split(".")[0] != PACKAGE or name == PACKAGE:
-            continue
-        base = source.joinpath(*name.split("."))
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file():
-                found.append(path)
-    return found
+    own = (name for name in names if name.startswith(f"{PACKAGE}."))
+    return [path for name in own for path in _files_of(name, source)]
+
+
+@cache
+def _files_of(name: str, source: Path) -> tuple[Path, ...]:
+    base = source.joinpath(*name.split("."))
+    return tuple(p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file())

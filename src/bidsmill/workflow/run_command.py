@@ -1,7 +1,7 @@
 """The command `bidsmill run`: many datasets, a few in each run of Snakemake.
 
 Datasets are independent, and Snakemake looks at its whole graph again after every dataset that is
-locked: one graph of all datasets costs their number squared.
+locked: the more datasets a graph holds, the longer each of these looks takes.
 """
 
 from __future__ import annotations
