@@ -39,7 +39,9 @@ def measured(command: list[str], folder: Path) -> dict:
     """Run a command; return its wall and CPU seconds, peak MB of a process, and what it said."""
     with tempfile.TemporaryFile("w+") as said:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            planned.with_peak(command), cwd=folder, stdout=said, stderr=subprocess.STDOUT
+        )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         said.seek(0)
@@ -47,7 +49,7 @@ def measured(command: list[str], folder: Path) -> dict:
     if status:
         sys.exit(f"{' '.join(command)} failed:\n{text[-3000:]}")
     cpu = usage.ru_utime + usage.ru_stime
-    return {"wall": wall, "cpu": cpu, "megabytes": usage.ru_maxrss / 1000, "said": text}
+    return {"wall": wall, "cpu": cpu, "megabytes": int(text.split()[-1]) / 1000, "said": text}
 
 
 def jobs_in(said: str) -> dict[str, int]:

@@ -31,7 +31,7 @@ def read_with_mne(path: Path) -> mne.io.BaseRaw:
 def made_by_the_workflow(corpus: Path, folder: Path, root: Path, config: dict) -> dict[str, bytes]:
     run = Run(folder, root)
     copy_corpus(corpus, folder)
-    (folder / "own.yaml").write_text(yaml.safe_dump(config))
+    (folder / "own.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     run.snakemake("--configfile", str(folder / "own.yaml"))
     return run.bytes_of_results()
 

@@ -176,6 +176,21 @@ def command(*arguments: str) -> list[str]:
     return [*start, "--configfile", "config.yaml", "--cores", "1"]
 
 
+# A process keeps the peak of the one that started it, so that a small one stands in between. It
+# writes the peak in kB of all below it as its last line.
+WITH_PEAK = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+sys.exit(code)
+"""
+
+
+def with_peak(command: list[str]) -> list[str]:
+    """Return a command that runs another, and at its end prints the peak of its memory in kB."""
+    return [sys.executable, "-I", "-c", WITH_PEAK, *command]
+
+
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it, and return what it said."""
     return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
