@@ -4,8 +4,8 @@ A mutant is one to three recordings of a dataset of the corpus with one to four 
 flipped, zeroed, cut, doubled or swapped (headers above all), fields of headers and sidecars
 rewritten, files swapped, renamed, deleted or replaced by pointers and broken links. It is
 converted with settings that its seed chooses as well. Where only sidecars of a recording were
-damaged, its samples must be those of the healthy recording. `make test` treats the 60 mutants of
-the seeds 0 to 59, and those that once failed; `make test-long` the 2,000 of the seeds 1000 to
+damaged, its samples must be those of the healthy recording. `make test` treats the 100 mutants of
+the seeds 0 to 99, and those that once failed; `make test-long` the 2,000 of the seeds 1000 to
 2999 as well.
 
 ``tests/e2e/fuzzing.py`` says how to look at one seed.
@@ -66,7 +66,7 @@ def _all_ends(ends: Counter) -> set[str]:
 
 
 def test_every_mutant_ends_with_a_row(pristine, tmp_path):
-    ends = _treated(pristine, tmp_path, [*range(60), *ONCE_FAILED])
+    ends = _treated(pristine, tmp_path, [*range(100), *ONCE_FAILED])
     # The faults are neither so mild nor so heavy that one of the ends is not seen.
     assert {"converted", "repaired", "quarantined"} <= _all_ends(ends)
 
