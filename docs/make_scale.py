@@ -36,10 +36,10 @@ NUMBERS = {
         "publishing, CPU time", 466e6 / 1.9, "bytes of matrices/s", "benchmarks/publish.py"
     ),
     "recording": Number(
-        "what every recording costs, however short", 0.12, "CPU s", "benchmarks/overhead.py"
+        "what every recording costs, however short", 0.09, "CPU s", "benchmarks/overhead.py"
     ),
     "dataset": Number(
-        "what every dataset costs, however small", 14, "CPU s", "benchmarks/overhead.py"
+        "what every dataset costs, however small", 12, "CPU s", "benchmarks/overhead.py"
     ),
     "float32": Number(
         "float32 made of a source byte", 2.0, "bytes", "assumed: 16-bit integers, every channel"
