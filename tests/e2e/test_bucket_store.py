@@ -204,6 +204,7 @@ def test_the_next_run_has_nothing_to_do(chain):
     assert chain.objects() == before
 
 
+@pytest.mark.long
 def test_a_changed_label_is_a_new_version_of_tables_alone(chain, tmp_path):
     """Last in this file: afterwards the store has two versions."""
     before, old = chain.objects(), chain.open(tmp_path / "old")["sample"].version

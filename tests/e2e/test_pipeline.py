@@ -134,6 +134,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(local_template, tmp_path, signs,
     assert run.bytes_of_results() == local_template.bytes_of_results()
 
 
+@pytest.mark.long
 def test_changed_events_convert_one_recording_again(local_run):
     before = matrix_times(local_run)
     lines = text_of(local_run, EVENTS).splitlines(keepends=True)

@@ -178,6 +178,7 @@ def test_more_samples_leave_full_files_as_they_are(run):
     assert after["sources.parquet"] != before["sources.parquet"]
 
 
+@pytest.mark.long
 def test_fewer_samples_take_files_away_and_another_noise_makes_spikes_alone(run):
     run.settings["samples"] = 60
     run.make(TABLES)

@@ -196,6 +196,7 @@ with style():
 """
 
 
+@pytest.mark.long
 def test_the_number_of_cores_does_not_matter(tmp_path):
     root = results_of(tmp_path / "r", told=0.3, channels=12).write()
     answers = set()

@@ -377,6 +377,7 @@ def test_inflated_hemispheres_do_not_overlap(anatomy):
     assert columns[0].max() < columns[1].min()
 
 
+@pytest.mark.long
 def test_equal_inputs_give_equal_bytes(results, page, tmp_path):
     """In another process, where sets have another order."""
     code = (

@@ -136,6 +136,7 @@ def test_a_stop_while_files_move_leaves_only_whole_files(sample, tmp_path, monke
     assert tree(root) == whole
 
 
+@pytest.mark.long
 def test_a_kill_while_files_are_written_leaves_nothing_under_a_final_name(sample, tmp_path):
     root = tmp_path / "faces"
     process = in_process(root)

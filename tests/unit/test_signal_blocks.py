@@ -219,6 +219,7 @@ print(sums.hexdigest())
 """
 
 
+@pytest.mark.long
 def test_the_number_of_threads_does_not_change_a_bit():
     found = set()
     for threads in ("1", "2", "4"):

@@ -151,6 +151,7 @@ def test_another_seed_gives_another_choice_that_is_as_good():
     assert choices[1] == choices[3]
 
 
+@pytest.mark.long
 def test_many_equal_groups_are_solved_at_once():
     """2,000 subjects of 12 kinds: a small program in whole numbers, solved to the gap."""
     counts, rows, weights = problem(5, 12)

@@ -141,7 +141,7 @@ class History(RuleBasedStateMachine):
 
 
 History.TestCase.settings = settings(
-    max_examples=100 if LONG else 15,
+    max_examples=100 if LONG else 8,
     stateful_step_count=10 if LONG else 5,
     deadline=None,
     suppress_health_check=list(HealthCheck),

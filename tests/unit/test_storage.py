@@ -139,6 +139,7 @@ def test_odd_names(storage, at):
     assert list(storage.stored(at(""))) == []
 
 
+@pytest.mark.long
 def test_more_files_than_a_page(bucket, plain, at):
     names = [at(f"{number:04}.json") for number in range(1005)]
     with ThreadPoolExecutor(8) as pool:
