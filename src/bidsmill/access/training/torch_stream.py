@@ -91,7 +91,7 @@ def _classes() -> tuple[type, type]:
             self._next = int(epoch)
 
         def __iter__(self) -> Any:
-            self.dataset.set_epoch(self._next)
+            self.dataset.set_epoch(self._next)  # type: ignore[attr-defined]
             self._next += 1
             return super().__iter__()
 
